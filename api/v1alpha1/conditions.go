@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types. The first five are positive, and all are present from the operator's first visit. Reconciling and
+// Stalled are kstatus' (helm --wait, Flux, Argo CD): each is present only while it is True.
+const (
+	// ConditionAccepted is True when the spec, and what it names, are good.
+	ConditionAccepted = "Accepted"
+	// ConditionModuleResolved is True when the module was fetched, verified and started on trial.
+	ConditionModuleResolved = "ModuleResolved"
+	// ConditionApplied is True when both EnvoyFilters stand as rendered from this generation.
+	ConditionApplied = "Applied"
+	// ConditionProgrammed is True when every matched proxy runs this generation.
+	ConditionProgrammed = "Programmed"
+	// ConditionReady sums up the others. It is True when Accepted and Applied are True and none is False.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while the operator works on it and needs nobody's help.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when only the user can help.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of Accepted.
+const (
+	// ReasonAccepted (True): the spec is good.
+	ReasonAccepted = "Accepted"
+	// ReasonInvalidSpec (False): a field has a value that can't be used; the message names it.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonInvalidRules (False): rules or rulesText can't be delivered to the plugin.
+	ReasonInvalidRules = "InvalidRules"
+	// ReasonNotSupported (False): a field is set whose effect this version doesn't have; the message names it.
+	ReasonNotSupported = "NotSupported"
+	// ReasonRootNamespace (False): scope Namespace in the mesh's root namespace, where it would reach every proxy.
+	ReasonRootNamespace = "RootNamespace"
+)
+
+// Reasons of Applied.
+const (
+	// ReasonApplied (True): both EnvoyFilters stand as rendered.
+	ReasonApplied = "Applied"
+	// ReasonConflict (False): an EnvoyFilter of the name that is needed belongs to somebody else.
+	ReasonConflict = "Conflict"
+	// ReasonRefused (False): the API server, or an admission webhook, refuses the EnvoyFilter.
+	ReasonRefused = "Refused"
+	// ReasonApplyFailed (False): the API server could not be reached or failed; the operator tries again.
+	ReasonApplyFailed = "ApplyFailed"
+	// ReasonNotAccepted (Unknown): nothing was applied, since the spec isn't accepted.
+	ReasonNotAccepted = "NotAccepted"
+)
+
+// Reasons of ModuleResolved and Programmed.
+const (
+	// ReasonNotObserved (Unknown): this installation doesn't look at modules or proxies.
+	ReasonNotObserved = "NotObserved"
+)

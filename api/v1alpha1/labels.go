@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// FieldManager owns the fields that the operator applies, on EnvoyFilters and on a WasmPlugin's status. It is frozen:
+// another name would leave the old one's fields behind in live clusters.
+const FieldManager = "wasmplugin-operator"
+
+// Labels of the EnvoyFilters that the operator writes.
+const (
+	// LabelManagedBy has the value FieldManager on every EnvoyFilter that the operator writes.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelPlugin names the WasmPlugin, in the same namespace, that an EnvoyFilter belongs to.
+	LabelPlugin = "wasm.solarmesh.io/plugin"
+	// LabelRole says which half of the pair an EnvoyFilter is: RoleConfig or RoleFilter.
+	LabelRole = "wasm.solarmesh.io/role"
+)
+
+// Annotations of the EnvoyFilters that the operator writes: what a restarted operator must know without reading a spec.
+// No key may contain "istio.io": istiod pushes to the proxies on every metadata change of an object that has one.
+const (
+	// AnnotationPluginUID is the UID of the WasmPlugin.
+	AnnotationPluginUID = "wasm.solarmesh.io/plugin-uid"
+	// AnnotationPluginGeneration is the WasmPlugin's generation that the pair was last rendered from. It stands on the
+	// EnvoyFilter that was written last, so that it is there only when the whole pair is.
+	AnnotationPluginGeneration = "wasm.solarmesh.io/plugin-generation"
+	// AnnotationHash is a hash of the rendered spec.
+	AnnotationHash = "wasm.solarmesh.io/hash"
+	// AnnotationGeneration is the EnvoyFilter's own generation as the operator left it. Another generation means that
+	// somebody else changed the spec.
+	AnnotationGeneration = "wasm.solarmesh.io/generation"
+)
+
+// Roles of an EnvoyFilter, the values of LabelRole.
+const (
+	RoleConfig = "config"
+	RoleFilter = "filter"
+)

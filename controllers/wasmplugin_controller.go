@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers does the I/O: it fetches, calls the pure stages in order, writes and reports.
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/status"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// WasmPluginReconciler turns WasmPlugins into their pairs of EnvoyFilters.
+//
+// It watches the metadata of both kinds only. A spec is read when metadata say that something is to be done, so that
+// memory doesn't grow with the size of rules, a restart reads none, and an object that can't be decoded stops no other.
+type WasmPluginReconciler struct {
+	// Client reads metadata from the cache, and writes.
+	Client client.Client
+	// Live reads from the API server.
+	Live client.Reader
+	// Recorder writes events.
+	Recorder events.EventRecorder
+	// RootNamespace is the mesh's.
+	RootNamespace string
+	// AllowRootNamespaceScope permits scope Namespace in the root namespace.
+	AllowRootNamespaceScope bool
+
+	written writtenVersions
+}
+
+// refusedRetry is the least time after which an EnvoyFilter that the API server refused is offered again: a webhook
+// may have changed its mind.
+const refusedRetry = 5 * time.Minute
+
+// +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins,verbs=get;list;watch
+// +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/status,verbs=patch
+// +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/finalizers,verbs=update
+// +kubebuilder:rbac:groups=networking.istio.io,resources=envoyfilters,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile brings one plugin's pair to what its spec says, and says so in its status.
+func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	plugin, children, err := r.observe(ctx, request.NamespacedName)
+	if err != nil || plugin.DeletionTimestamp != nil {
+		// The garbage collector removes the pair, by its owner references.
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if wait := r.written.behind(plugin, children); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if children.Complete(plugin) && reported(plugin, children) {
+		return ctrl.Result{}, nil
+	}
+	return r.reconcile(ctx, request.NamespacedName, children)
+}
+
+// reconcile reads the spec and goes through the stages: translate, apply, report.
+func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.NamespacedName, children apply.Children) (ctrl.Result, error) {
+	plugin := &wasmv1alpha1.WasmPlugin{}
+	if err := r.Live.Get(ctx, key, plugin); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if plugin.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil
+	}
+	observation, applyErr := r.bring(ctx, plugin, children)
+	if apierrors.IsConflict(applyErr) {
+		// Something moved since it was observed. That is no news for the user: look again.
+		return ctrl.Result{}, applyErr
+	}
+	if err := r.report(ctx, plugin, observation); err != nil {
+		return ctrl.Result{}, errors.Join(applyErr, err)
+	}
+	r.written.remember(plugin, children)
+	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
+		return ctrl.Result{RequeueAfter: refusedRetry + rand.N(refusedRetry)}, nil
+	}
+	return ctrl.Result{}, applyErr
+}
+
+// bring translates and applies. It returns an error only where trying again may help.
+func (r *WasmPluginReconciler) bring(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, children apply.Children) (status.Observation, error) {
+	meta := metadataOf(plugin)
+	observation := status.Observation{Generation: plugin.Generation, EnvoyFilters: children.Standing(meta)}
+	stands := len(observation.EnvoyFilters) > 0
+	pair, err := translate.Translate(translate.Input{
+		Plugin: plugin, RootNamespace: r.RootNamespace, AllowRootNamespaceScope: r.AllowRootNamespaceScope,
+	})
+	if err != nil {
+		observation.Accepted = rejection(err, stands)
+		observation.Applied = status.NotApplied(stands)
+		return observation, nil
+	}
+	observation.Accepted = status.Accepted(pair.Notes)
+	err = apply.Pair(ctx, r.Client, meta, pair, children)
+	observation.EnvoyFilters = children.Standing(meta)
+	observation.Applied, err = applied(err, plugin)
+	return observation, err
+}
+
+func rejection(err error, pairStands bool) status.Verdict {
+	reason := wasmv1alpha1.ReasonInvalidSpec
+	if invalid := (*translate.InvalidSpecError)(nil); errors.As(err, &invalid) {
+		reason = invalid.Reason
+	}
+	return status.Rejected(reason, err.Error(), pairStands)
+}
+
+// applied turns the outcome of a write into a verdict, and keeps the error where trying again may help.
+func applied(err error, plugin *wasmv1alpha1.WasmPlugin) (status.Verdict, error) {
+	var conflict *apply.ConflictError
+	switch {
+	case err == nil:
+		return status.Applied(), nil
+	case errors.As(err, &conflict):
+		// The other object's going is an event.
+		return status.ApplyFailed(wasmv1alpha1.ReasonConflict, err.Error(), false), nil
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return status.ApplyFailed(wasmv1alpha1.ReasonRefused, masked(err, plugin), false), nil
+	default:
+		return status.ApplyFailed(wasmv1alpha1.ReasonApplyFailed, masked(err, plugin), true), err
+	}
+}
+
+// observe reads the metadata of a plugin and of what stands under its names.
+func (r *WasmPluginReconciler) observe(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, apply.Children, error) {
+	plugin := partial(translate.PluginKind)
+	if err := r.Client.Get(ctx, key, plugin); err != nil {
+		return nil, nil, err
+	}
+	children := apply.Children{}
+	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
+		child := partial(translate.EnvoyFilterKind)
+		name := types.NamespacedName{Namespace: key.Namespace, Name: translate.EnvoyFilterName(key.Name, role)}
+		switch err := r.Client.Get(ctx, name, child); {
+		case err == nil:
+			children[role] = child
+		case !apierrors.IsNotFound(err):
+			return nil, nil, fmt.Errorf("read EnvoyFilter %s: %w", name, err)
+		}
+	}
+	return plugin, children, nil
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+)
+
+// writtenVersions remembers the last write of each plugin until the cache shows it. A reconcile that came before would
+// find its own writes missing and write again.
+type writtenVersions struct {
+	mutex    sync.Mutex
+	byPlugin map[types.NamespacedName]writtenVersion
+}
+
+type writtenVersion struct {
+	at       time.Time
+	plugin   string
+	children map[wasmv1alpha1.EnvoyFilterRole]string
+}
+
+const (
+	// cacheDelay is when to look again; mostly an event comes first.
+	cacheDelay = 20 * time.Millisecond
+	// cachePatience ends the waiting for an EnvoyFilter that is absent: it was deleted before the cache saw it.
+	cachePatience = 5 * time.Second
+)
+
+func (w *writtenVersions) remember(plugin *wasmv1alpha1.WasmPlugin, children apply.Children) {
+	version := writtenVersion{at: time.Now(), plugin: plugin.ResourceVersion, children: map[wasmv1alpha1.EnvoyFilterRole]string{}}
+	for role, child := range children {
+		version.children[role] = child.ResourceVersion
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.byPlugin == nil {
+		w.byPlugin = map[types.NamespacedName]writtenVersion{}
+	}
+	w.byPlugin[types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Name}] = version
+}
+
+// behind returns how long to wait for the cache, 0 where it shows the last write.
+func (w *writtenVersions) behind(plugin *metav1.PartialObjectMetadata, children apply.Children) time.Duration {
+	key := types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Name}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	version, waiting := w.byPlugin[key]
+	if !waiting {
+		return 0
+	}
+	if time.Since(version.at) < cachePatience && !version.shown(plugin, children) {
+		return cacheDelay
+	}
+	delete(w.byPlugin, key)
+	return 0
+}
+
+func (v writtenVersion) shown(plugin *metav1.PartialObjectMetadata, children apply.Children) bool {
+	if older(plugin.ResourceVersion, v.plugin) {
+		return false
+	}
+	for role, written := range v.children {
+		if child := children[role]; child == nil || older(child.ResourceVersion, written) {
+			return false
+		}
+	}
+	return true
+}
+
+func older(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err == nil && order < 0
+}

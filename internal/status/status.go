@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status turns what happened to a WasmPlugin into its status. It is pure: nobody else sets a condition.
+package status
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+)
+
+// Verdict is what came of a stage.
+type Verdict struct {
+	Status metav1.ConditionStatus
+	// Reason is one of api/v1alpha1's.
+	Reason string
+	// Message is a sentence, or several; the first letter and the full stop are seen to here.
+	Message string
+	// Retrying says that the operator goes on by itself.
+	Retrying bool
+}
+
+// Observation is what happened to one generation.
+type Observation struct {
+	Generation int64
+	Accepted   Verdict
+	Applied    Verdict
+	// EnvoyFilters stand for the plugin, whatever generation they were rendered from.
+	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
+}
+
+// maxMessage keeps a status small, whoever's words it repeats.
+const maxMessage = 2048
+
+// Of returns the status that says it. A condition of current whose status doesn't change keeps its transition time;
+// the others get now.
+func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now metav1.Time) wasmv1alpha1.WasmPluginStatus {
+	moduleResolved := Verdict{
+		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
+		Message: "The proxies fetch the module themselves; the operator doesn't look at it.",
+	}
+	programmed := Verdict{
+		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
+		Message: "Whether the proxies run the plugin isn't observed.",
+	}
+	ready := readyOf(observation)
+	verdicts := []struct {
+		conditionType string
+		verdict       Verdict
+	}{
+		{wasmv1alpha1.ConditionAccepted, observation.Accepted},
+		{wasmv1alpha1.ConditionModuleResolved, moduleResolved},
+		{wasmv1alpha1.ConditionApplied, observation.Applied},
+		{wasmv1alpha1.ConditionProgrammed, programmed},
+		{wasmv1alpha1.ConditionReady, ready},
+	}
+	if kstatus, ok := kstatusOf(ready); ok {
+		verdicts = append(verdicts, struct {
+			conditionType string
+			verdict       Verdict
+		}{kstatus, Verdict{Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message}})
+	}
+	status := wasmv1alpha1.WasmPluginStatus{ObservedGeneration: observation.Generation, EnvoyFilters: observation.EnvoyFilters}
+	for _, v := range verdicts {
+		status.Conditions = append(status.Conditions, condition(v.conditionType, v.verdict, observation.Generation, current.Conditions, now))
+	}
+	if len(observation.EnvoyFilters) > 0 {
+		status.Activation = wasmv1alpha1.ActivationStatus{Mode: wasmv1alpha1.ActivationImmediate, State: wasmv1alpha1.StateOn}
+		status.Delivery = wasmv1alpha1.DeliveryDirect
+	}
+	return status
+}
+
+// readyOf sums up. The first thing that isn't well gives the reason, since that is what a user must see first.
+func readyOf(observation Observation) Verdict {
+	for _, verdict := range []Verdict{observation.Accepted, observation.Applied} {
+		if verdict.Status != metav1.ConditionTrue {
+			return verdict
+		}
+	}
+	return Verdict{
+		Status: metav1.ConditionTrue, Reason: wasmv1alpha1.ReasonApplied,
+		Message: "The spec is accepted and both EnvoyFilters stand. Whether the proxies run the plugin isn't observed.",
+	}
+}
+
+// kstatusOf names the condition by which kstatus (helm --wait, Flux, Argo CD) tells work in progress from failure.
+func kstatusOf(ready Verdict) (string, bool) {
+	switch {
+	case ready.Status == metav1.ConditionTrue:
+		return "", false
+	case ready.Retrying:
+		return wasmv1alpha1.ConditionReconciling, true
+	default:
+		return wasmv1alpha1.ConditionStalled, true
+	}
+}
+
+func condition(conditionType string, verdict Verdict, generation int64, current []metav1.Condition, now metav1.Time) metav1.Condition {
+	transition := now
+	if old := apimeta.FindStatusCondition(current, conditionType); old != nil && old.Status == verdict.Status {
+		transition = old.LastTransitionTime
+	}
+	return metav1.Condition{
+		Type: conditionType, Status: verdict.Status, Reason: verdict.Reason, Message: Sentence(verdict.Message),
+		ObservedGeneration: generation, LastTransitionTime: transition,
+	}
+}
+
+// Sentence makes a sentence of an error's text: a capital, a full stop, a bounded length, and no control characters,
+// which could rewrite a terminal.
+func Sentence(text string) string {
+	text = strings.Map(func(char rune) rune {
+		if unicode.IsControl(char) || unicode.Is(unicode.Cf, char) {
+			return ' '
+		}
+		return char
+	}, strings.ToValidUTF8(strings.TrimSpace(text), "?"))
+	if text == "" {
+		return ""
+	}
+	if len(text) > maxMessage {
+		cut := maxMessage
+		for !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		return text[:cut] + "…"
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	if word, _, _ := strings.Cut(text, " "); !isFieldPath(word) {
+		text = string(unicode.ToUpper(first)) + text[size:]
+	}
+	if !slices.Contains([]rune{'.', '!', '?', '…'}, lastRune(text)) {
+		text += "."
+	}
+	return text
+}
+
+// isFieldPath keeps spec.url: as it is.
+func isFieldPath(word string) bool {
+	return strings.HasPrefix(word, "spec") || strings.HasPrefix(word, "metadata.")
+}
+
+func lastRune(text string) rune {
+	last, _ := utf8.DecodeLastRuneInString(text)
+	return last
+}
+
+// Equal says whether writing next over current would change nothing.
+func Equal(current, next wasmv1alpha1.WasmPluginStatus) bool {
+	return equality.Semantic.DeepEqual(current, next)
+}
+
+// Transition returns the new Ready condition if a user should hear of it: it isn't True for the first time, or its
+// status or reason differs from what was reported. A plugin that is well from the start is no news.
+func Transition(current, next wasmv1alpha1.WasmPluginStatus) (metav1.Condition, bool) {
+	ready := apimeta.FindStatusCondition(next.Conditions, wasmv1alpha1.ConditionReady)
+	old := apimeta.FindStatusCondition(current.Conditions, wasmv1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return metav1.Condition{}, false
+	case old == nil:
+		return *ready, ready.Status != metav1.ConditionTrue
+	default:
+		return *ready, ready.Status != old.Status || ready.Reason != old.Reason
+	}
+}

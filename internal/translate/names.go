@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+)
+
+// EnvoyFilterName is the name of a half of a plugin's pair. A plugin's name has at most 63 characters, so this one is
+// never shortened and two plugins never share it.
+func EnvoyFilterName(plugin string, role wasmv1alpha1.EnvoyFilterRole) string {
+	return plugin + "-" + strings.ToLower(string(role))
+}
+
+// PluginName is the inverse of EnvoyFilterName: the plugin that an EnvoyFilter's name is made of.
+func PluginName(envoyFilter string) (string, bool) {
+	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
+		if plugin, ok := strings.CutSuffix(envoyFilter, EnvoyFilterName("", role)); ok && plugin != "" {
+			return plugin, true
+		}
+	}
+	return "", false
+}
+
+// resourceName is the name under which proxies discover the plugin (ECDS). It must be unique in the mesh: Envoy refuses
+// every plugin of a push that holds a name twice (delta xDS, istiod's default since 1.22). A namespace has no dot, so
+// two plugins never share it.
+func resourceName(plugin *wasmv1alpha1.WasmPlugin) string {
+	return "wasm.solarmesh.io/" + plugin.Namespace + "." + plugin.Name
+}
+
+// vmID keeps the plugin's VM apart from those of other plugins, since a trap stops all that share a VM. The hash covers
+// what a VM is built from: Envoy's own key knows the id, the configuration and the code only, so that a changed
+// environment would otherwise meet the old VM.
+func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
+	spec := plugin.Spec
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%q %q\n", spec.URL, spec.SHA256)
+	for _, env := range sortedEnv(spec.VMConfig.Env) {
+		value := ""
+		if env.Value != nil {
+			value = *env.Value
+		}
+		fmt.Fprintf(hash, "%q %q %q\n", env.Name, env.ValueFrom, value)
+	}
+	return plugin.Namespace + "/" + plugin.Name + "~" + hex.EncodeToString(hash.Sum(nil)[:4])
+}
+
+// identityHash spreads plugins of one phase and priority over 16 bits.
+func identityHash(namespace, name string) int32 {
+	sum := sha256.Sum256([]byte(namespace + "/" + name))
+	return int32(binary.BigEndian.Uint16(sum[:2]))
+}

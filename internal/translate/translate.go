@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package translate renders a WasmPlugin into its pair of EnvoyFilters. It is pure: no client, clock, log or network;
+// the same input gives the same bytes.
+package translate
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+)
+
+// Input is all that a pair is made of.
+type Input struct {
+	// Plugin is the WasmPlugin as the API server holds it.
+	Plugin *wasmv1alpha1.WasmPlugin
+	// RootNamespace is the mesh's root namespace, whose EnvoyFilters reach every namespace.
+	RootNamespace string
+	// AllowRootNamespaceScope permits scope Namespace there, which then means every proxy of the mesh.
+	AllowRootNamespaceScope bool
+}
+
+// Pair is what a plugin becomes.
+type Pair struct {
+	// Config delivers the plugin's configuration (EXTENSION_CONFIG). It must stand before Filter does: a proxy that meets
+	// a filter whose configuration doesn't exist waits for it and opens no listener.
+	Config EnvoyFilter
+	// Filter puts the plugin into the filter chains (HTTP_FILTER).
+	Filter EnvoyFilter
+	// Notes are sentences that a user should know although the spec is good.
+	Notes []string
+}
+
+// EnvoyFilter is one half of a pair.
+type EnvoyFilter struct {
+	Name string
+	Role wasmv1alpha1.EnvoyFilterRole
+	// Object is all that the operator applies: identity, labels, owner reference and spec.
+	Object *unstructured.Unstructured
+	// Hash is over the spec.
+	Hash string
+}
+
+// EnvoyFilters returns the halves in the order in which they must be written.
+func (p Pair) EnvoyFilters() []EnvoyFilter {
+	return []EnvoyFilter{p.Config, p.Filter}
+}
+
+// InvalidSpecError says which field of a WasmPlugin can't be used, why, and what to do.
+type InvalidSpecError struct {
+	// Reason is a reason of the condition Accepted.
+	Reason string
+	// Field is a path such as spec.match[0].
+	Field   string
+	Problem string
+}
+
+func (e *InvalidSpecError) Error() string {
+	return e.Field + ": " + e.Problem
+}
+
+func invalid(field, format string, args ...any) error {
+	return &InvalidSpecError{Reason: wasmv1alpha1.ReasonInvalidSpec, Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
+// Translate renders a pair, or returns an *InvalidSpecError.
+func Translate(in Input) (Pair, error) {
+	if err := validate(in); err != nil {
+		return Pair{}, err
+	}
+	configuration, err := configuration(in.Plugin.Spec)
+	if err != nil {
+		return Pair{}, err
+	}
+	config, err := configPatch(in.Plugin, configuration)
+	if err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
+	}
+	filters, err := filterPatches(in.Plugin)
+	if err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's filter: %w", err)
+	}
+	pair := Pair{Notes: notes(in)}
+	if pair.Config, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterConfig, config); err != nil {
+		return Pair{}, err
+	}
+	if pair.Filter, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterFilter, filters...); err != nil {
+		return Pair{}, err
+	}
+	return pair, nil
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The operator: it turns WasmPlugins into the EnvoyFilters that run them, and keeps them so.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/solarmesh/wasmplugin-operator/controllers"
+	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
+	"github.com/solarmesh/wasmplugin-operator/internal/version"
+)
+
+func main() {
+	options, err := parseFlags(os.Args[0], os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2) // parseFlags has said why
+	}
+	if options.version {
+		fmt.Println(version.String())
+		return
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
+	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
+		ctrl.Log.Error(err, "Stopping")
+		os.Exit(1)
+	}
+}
+
+// run manages a cluster until the context ends.
+func run(ctx context.Context, options options) error {
+	log := ctrl.Log
+	log.Info("Starting", "version", version.Version, "commit", version.Commit())
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w; give --kubeconfig, or run in a pod", err)
+	}
+	config.WarningHandlerWithContext = warnings{}
+	manager, err := ctrl.NewManager(config, options.manager())
+	if err != nil {
+		return fmt.Errorf("set up the manager: %w", err)
+	}
+	rootNamespace, err := readRootNamespace(ctx, manager.GetAPIReader(), options.meshConfig)
+	if err != nil {
+		return err
+	}
+	log.Info("Using the mesh's root namespace", "rootNamespace", rootNamespace)
+	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	reconciler := &controllers.WasmPluginReconciler{
+		Client:                  manager.GetClient(),
+		Live:                    manager.GetAPIReader(),
+		Recorder:                manager.GetEventRecorder("wasmplugin-operator"),
+		RootNamespace:           rootNamespace,
+		AllowRootNamespaceScope: options.allowRootNamespaceScope,
+	}
+	if err := reconciler.SetupWithManager(manager, options.concurrency); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if err := addProbes(manager); err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}
+
+func addProbes(manager ctrl.Manager) error {
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("set up /healthz: %w", err)
+	}
+	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("set up /readyz: %w", err)
+	}
+	return nil
+}
