@@ -117,12 +117,12 @@ func condition(conditionType string, verdict Verdict, generation int64, current 
 // Sentence makes a sentence of an error's text: a capital, a full stop, a bounded length, and no control characters,
 // which could rewrite a terminal.
 func Sentence(text string) string {
-	text = strings.Map(func(char rune) rune {
+	text = strings.TrimSpace(strings.Map(func(char rune) rune {
 		if unicode.IsControl(char) || unicode.Is(unicode.Cf, char) {
 			return ' '
 		}
 		return char
-	}, strings.ToValidUTF8(strings.TrimSpace(text), "?"))
+	}, strings.ToValidUTF8(text, "?")))
 	if text == "" {
 		return ""
 	}
