@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chain
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strconv"
+)
+
+// IstioNamespace is where istiod lives; it is also the mesh's root namespace.
+const IstioNamespace = "istio-system"
+
+// IstiodOptions say what an istiod is like.
+type IstiodOptions struct {
+	// Dir is the state folder. It is made if it is not there.
+	Dir string
+	// Name is the name of istiod's Pod; istiod-0 if empty. Several istiods can share a cluster.
+	Name string
+	// Env and Args are added to those of pilot-discovery; the later one of a name counts.
+	Env  []string
+	Args []string
+	// MeshConfig replaces or adds fields of the mesh config, such as {"rootNamespace": "mesh"}.
+	MeshConfig map[string]any
+}
+
+// Istiod is Istio's control plane without CA, injection and validation.
+type Istiod struct {
+	*Process
+	// DiscoveryAddress is where proxies connect (plain text gRPC).
+	DiscoveryAddress string
+	// URL has the debug endpoints, such as URL + "/debug/syncz", open to this machine; MetricsURL is for Prometheus.
+	URL, MetricsURL string
+
+	release string
+}
+
+// istiodObjects is what istiod expects in the cluster. Without the PeerAuthentication a sidecar waits for certificates.
+const istiodObjects = `
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: ` + IstioNamespace + `
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: istio
+  namespace: ` + IstioNamespace + `
+data:
+  mesh: %q
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata:
+  name: default
+  namespace: ` + IstioNamespace + `
+spec:
+  mtls:
+    mode: DISABLE
+`
+
+var istiodEnv = []string{
+	"POD_NAMESPACE=" + IstioNamespace,
+	"CLUSTER_ID=Kubernetes",
+	"INJECTION_WEBHOOK_CONFIG_NAME=",
+	"VALIDATION_WEBHOOK_CONFIG_NAME=",
+	"INJECT_ENABLED=false",
+	"ENABLE_CA_SERVER=false",
+	"PILOT_CERT_PROVIDER=none",
+	// These two filters are only in Istio's own build of Envoy; a stock Envoy refuses them.
+	"PILOT_ENABLE_METADATA_EXCHANGE=false",
+	"PILOT_ENABLE_ALPN_FILTER=false",
+}
+
+// StartIstiod installs Istio's CRDs, the namespace istio-system and the mesh config, starts istiod, and waits until it
+// serves proxies.
+func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options IstiodOptions) (*Istiod, error) {
+	dir, err := stateFolder(options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	reserved, err := reservePorts(4)
+	if err != nil {
+		return nil, err
+	}
+	defer reserved.release()
+	options.Name = cmp.Or(options.Name, "istiod-0")
+	http, grpc, monitoring, ctrlz := reserved.ports[0], reserved.ports[1], reserved.ports[2], reserved.ports[3]
+	if err := prepareMesh(ctx, cluster, local(grpc), options.MeshConfig); err != nil {
+		return nil, fmt.Errorf("cannot prepare the cluster for istiod: %w", err)
+	}
+	istiod := &Istiod{
+		DiscoveryAddress: local(grpc),
+		URL:              "http://" + local(http),
+		MetricsURL:       "http://" + local(monitoring) + "/metrics",
+		release:          bin.IstioRelease,
+	}
+	istiod.Process, err = Start(ctx, Command{
+		Name: options.Name,
+		Path: bin.PilotDiscovery,
+		Args: append([]string{
+			"discovery",
+			"--kubeconfig=" + cluster.Kubeconfig,
+			"--httpAddr=" + local(http),
+			"--grpcAddr=" + local(grpc),
+			"--httpsAddr=",
+			"--secureGRPCAddr=",
+			"--monitoringAddr=" + local(monitoring),
+			"--ctrlz_port=" + strconv.Itoa(ctrlz),
+		}, options.Args...),
+		Env:     append(append([]string{"POD_NAME=" + options.Name}, istiodEnv...), options.Env...),
+		LogFile: filepath.Join(dir, "istiod.log"),
+		Ready: func(ctx context.Context) error {
+			return httpOK(ctx, istiod.URL+"/ready")
+		},
+		reserved: reserved,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return istiod, nil
+}
+
+func prepareMesh(ctx context.Context, cluster *Cluster, discovery string, overrides map[string]any) error {
+	mesh := map[string]any{
+		"accessLogFile":  "/dev/stdout",
+		"enableAutoMtls": false,
+		"defaultConfig":  map[string]any{"discoveryAddress": discovery},
+	}
+	maps.Copy(mesh, overrides)
+	content, err := json.Marshal(mesh)
+	if err != nil {
+		return fmt.Errorf("the field MeshConfig: %w", err)
+	}
+	if err := cluster.ApplyIstioCRDs(ctx); err != nil {
+		return err
+	}
+	return Apply(ctx, cluster.Config, fmt.Sprintf(istiodObjects, content))
+}
