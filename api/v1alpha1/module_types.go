@@ -71,24 +71,19 @@ type KeyReference struct {
 type RulesSource struct {
 	// configMapKeyRef names a key of a ConfigMap.
 	// +optional
-	ConfigMapKeyRef KeyReference `json:"configMapKeyRef,omitempty,omitzero"`
+	ConfigMapKeyRef RulesKeyReference `json:"configMapKeyRef,omitempty,omitzero"`
 
 	// secretKeyRef names a key of a Secret whose owner labelled it wasm.solarmesh.io/rules=allowed: its value ends in an
 	// EnvoyFilter, which more people may read.
 	// +optional
-	SecretKeyRef KeyReference `json:"secretKeyRef,omitempty,omitzero"`
-
-	// presence Optional skips a source that isn't there. Default: Required.
-	// +optional
-	Presence Presence `json:"presence,omitempty"`
+	SecretKeyRef RulesKeyReference `json:"secretKeyRef,omitempty,omitzero"`
 }
 
-// Presence says whether a source must exist.
-// +kubebuilder:validation:Enum=Required;Optional
-type Presence string
+// RulesKeyReference names a key that holds rules, as core/v1's ConfigMapKeySelector does.
+type RulesKeyReference struct {
+	KeyReference `json:",inline"`
 
-// Values of Presence.
-const (
-	PresenceRequired Presence = "Required"
-	PresenceOptional Presence = "Optional"
-)
+	// optional skips the source where the object or the key isn't there. Default: false.
+	// +optional
+	Optional *bool `json:"optional,omitempty"`
+}

@@ -54,6 +54,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ReloadConfigApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Rollout"):
 		return &apiv1alpha1.RolloutApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RulesKeyReference"):
+		return &apiv1alpha1.RulesKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RulesSource"):
 		return &apiv1alpha1.RulesSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TargetReference"):

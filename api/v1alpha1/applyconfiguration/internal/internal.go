@@ -216,8 +216,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: number
       type:
         scalar: numeric
-- name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Presence
-  scalar: string
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.ProxiesStatus
   map:
     fields:
@@ -271,18 +269,27 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: canary
       type:
         namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Canary
+- name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.RulesKeyReference
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: optional
+      type:
+        scalar: boolean
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.RulesSource
   map:
     fields:
     - name: configMapKeyRef
       type:
-        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.KeyReference
-    - name: presence
-      type:
-        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Presence
+        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.RulesKeyReference
     - name: secretKeyRef
       type:
-        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.KeyReference
+        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.RulesKeyReference
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Scope
   scalar: string
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Switch

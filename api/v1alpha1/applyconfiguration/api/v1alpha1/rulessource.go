@@ -4,22 +4,16 @@
 
 package v1alpha1
 
-import (
-	apiv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
-)
-
 // RulesSourceApplyConfiguration represents a declarative configuration of the RulesSource type for use
 // with apply.
 //
 // RulesSource names rules that stand in a ConfigMap or a Secret of the plugin's namespace.
 type RulesSourceApplyConfiguration struct {
 	// configMapKeyRef names a key of a ConfigMap.
-	ConfigMapKeyRef *KeyReferenceApplyConfiguration `json:"configMapKeyRef,omitempty"`
+	ConfigMapKeyRef *RulesKeyReferenceApplyConfiguration `json:"configMapKeyRef,omitempty"`
 	// secretKeyRef names a key of a Secret whose owner labelled it wasm.solarmesh.io/rules=allowed: its value ends in an
 	// EnvoyFilter, which more people may read.
-	SecretKeyRef *KeyReferenceApplyConfiguration `json:"secretKeyRef,omitempty"`
-	// presence Optional skips a source that isn't there. Default: Required.
-	Presence *apiv1alpha1.Presence `json:"presence,omitempty"`
+	SecretKeyRef *RulesKeyReferenceApplyConfiguration `json:"secretKeyRef,omitempty"`
 }
 
 // RulesSourceApplyConfiguration constructs a declarative configuration of the RulesSource type for use with
@@ -31,7 +25,7 @@ func RulesSource() *RulesSourceApplyConfiguration {
 // WithConfigMapKeyRef sets the ConfigMapKeyRef field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ConfigMapKeyRef field is set to the value of the last call.
-func (b *RulesSourceApplyConfiguration) WithConfigMapKeyRef(value *KeyReferenceApplyConfiguration) *RulesSourceApplyConfiguration {
+func (b *RulesSourceApplyConfiguration) WithConfigMapKeyRef(value *RulesKeyReferenceApplyConfiguration) *RulesSourceApplyConfiguration {
 	b.ConfigMapKeyRef = value
 	return b
 }
@@ -39,15 +33,7 @@ func (b *RulesSourceApplyConfiguration) WithConfigMapKeyRef(value *KeyReferenceA
 // WithSecretKeyRef sets the SecretKeyRef field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the SecretKeyRef field is set to the value of the last call.
-func (b *RulesSourceApplyConfiguration) WithSecretKeyRef(value *KeyReferenceApplyConfiguration) *RulesSourceApplyConfiguration {
+func (b *RulesSourceApplyConfiguration) WithSecretKeyRef(value *RulesKeyReferenceApplyConfiguration) *RulesSourceApplyConfiguration {
 	b.SecretKeyRef = value
-	return b
-}
-
-// WithPresence sets the Presence field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Presence field is set to the value of the last call.
-func (b *RulesSourceApplyConfiguration) WithPresence(value apiv1alpha1.Presence) *RulesSourceApplyConfiguration {
-	b.Presence = &value
 	return b
 }
