@@ -136,7 +136,7 @@ type ActivationStatus struct {
 
 	// since is when state last changed.
 	// +optional
-	Since metav1.Time `json:"since,omitempty,omitzero"`
+	Since *metav1.Time `json:"since,omitempty"`
 
 	// message says why, where that isn't plain.
 	// +optional

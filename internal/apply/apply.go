@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,8 +58,8 @@ func Pair(ctx context.Context, writer client.Writer, plugin *metav1.PartialObjec
 // nothing differs. Where only that generation is news, the filter carries it: without a change of its spec, istiod
 // pushes nothing.
 func lastToWrite(halves []translate.EnvoyFilter, plugin *metav1.PartialObjectMetadata, observed Children) int {
-	for i := len(halves) - 1; i >= 0; i-- {
-		if !upToDate(halves[i], plugin, observed) {
+	for i, half := range slices.Backward(halves) {
+		if !upToDate(half, plugin, observed) {
 			return i
 		}
 	}

@@ -3,6 +3,7 @@
 package translate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -54,14 +55,7 @@ func portsByContext(match []wasmv1alpha1.TrafficSelector) map[wasmv1alpha1.Conte
 	}
 	ports := map[wasmv1alpha1.Context]portSet{}
 	for _, entry := range match {
-		contexts := []wasmv1alpha1.Context{entry.Context}
-		switch entry.Context {
-		case "":
-			contexts = []wasmv1alpha1.Context{wasmv1alpha1.ContextGateway}
-		case wasmv1alpha1.ContextAny:
-			contexts = listenerContexts
-		}
-		for _, context := range contexts {
+		for _, context := range contextsOf(entry) {
 			if ports[context] == nil {
 				ports[context] = portSet{}
 			}
@@ -69,7 +63,7 @@ func portsByContext(match []wasmv1alpha1.TrafficSelector) map[wasmv1alpha1.Conte
 				ports[context][0] = true
 			}
 			for _, port := range entry.Ports {
-				ports[context][uint32(port.Number)] = true
+				ports[context][uint32(port.Number)] = true //nolint:gosec // checkMatch has seen that it is 1 to 65535
 			}
 		}
 	}
@@ -79,6 +73,13 @@ func portsByContext(match []wasmv1alpha1.TrafficSelector) map[wasmv1alpha1.Conte
 		}
 	}
 	return ports
+}
+
+func contextsOf(entry wasmv1alpha1.TrafficSelector) []wasmv1alpha1.Context {
+	if entry.Context == wasmv1alpha1.ContextAny {
+		return listenerContexts
+	}
+	return []wasmv1alpha1.Context{cmp.Or(entry.Context, wasmv1alpha1.ContextGateway)}
 }
 
 func samePorts(ports map[wasmv1alpha1.Context]portSet) bool {

@@ -19,7 +19,7 @@ import (
 // into a chain, and expects phases in their order and the higher priority first in each, whatever the order of creation.
 func TestOrder(t *testing.T) {
 	const seed = 7
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test's plugins, no secret
+	random := rand.New(rand.NewPCG(seed, seed))
 	phases := []wasmv1alpha1.Phase{wasmv1alpha1.PhaseAuthn, wasmv1alpha1.PhaseAuthz, wasmv1alpha1.PhaseStats, wasmv1alpha1.PhaseUnspecified, ""}
 	for range 200 {
 		var plugins []*wasmv1alpha1.WasmPlugin

@@ -30,22 +30,25 @@ func checkURL(in Input) error {
 	if !slices.Contains([]string{"oci", "http", "https", "store"}, scheme) {
 		return invalid(urlField, "has an unknown scheme; use oci://, https://, http:// or store://")
 	}
-	authority, _, _ := strings.Cut(rest, "/")
-	authority, _, _ = strings.Cut(authority, "?")
-	if strings.Contains(authority, "@") && (scheme != "oci" || !imageByDigest.MatchString(rest)) {
-		return invalid(urlField, "must not contain a user name or password; name a Secret in spec.imagePullSecret")
-	}
-	if authority == "" || strings.HasPrefix(authority, ":") {
-		return invalid(urlField, "has no host; write for example oci://registry.example.com/plugin:1.0")
-	}
-	if scheme == "http" || scheme == "https" || strings.Contains(rest, "/") {
-		return checkAuthority(scheme, rest)
-	}
-	return nil
+	return checkHost(scheme, rest)
 }
 
-// checkAuthority parses host and port. The part before the first slash of an image may be a repository's name and has
-// no port then, which parses as well.
+func checkHost(scheme, rest string) error {
+	authority, _, hasPath := strings.Cut(rest, "/")
+	authority, _, _ = strings.Cut(authority, "?")
+	switch {
+	case strings.Contains(authority, "@") && (scheme != "oci" || !imageByDigest.MatchString(rest)):
+		return invalid(urlField, "must not contain a user name or password; name a Secret in spec.imagePullSecret")
+	case authority == "" || strings.HasPrefix(authority, ":"):
+		return invalid(urlField, "has no host; write for example oci://registry.example.com/plugin:1.0")
+	case (scheme == "oci" || scheme == "store") && !hasPath:
+		return nil // a name without a host: what follows a colon is its tag
+	default:
+		return checkAuthority(scheme, rest)
+	}
+}
+
+// checkAuthority parses host and port, of an image as of any URL.
 func checkAuthority(scheme, rest string) error {
 	parsed, err := url.Parse(scheme + "://" + rest)
 	if err != nil || parsed.Hostname() == "" {
