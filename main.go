@@ -17,6 +17,7 @@ import (
 
 	"github.com/solarmesh/wasmplugin-operator/controllers"
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 	"github.com/solarmesh/wasmplugin-operator/internal/version"
 )
 
@@ -60,12 +61,17 @@ func run(ctx context.Context, options options) error {
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	rendering := translate.Options{RootNamespace: rootNamespace, AllowRootNamespaceScope: options.allowRootNamespaceScope}
+	renderer, err := translate.Fingerprint(rendering)
+	if err != nil {
+		return err
+	}
 	reconciler := &controllers.WasmPluginReconciler{
-		Client:                  manager.GetClient(),
-		Live:                    manager.GetAPIReader(),
-		Recorder:                manager.GetEventRecorder("wasmplugin-operator"),
-		RootNamespace:           rootNamespace,
-		AllowRootNamespaceScope: options.allowRootNamespaceScope,
+		Client:   manager.GetClient(),
+		Live:     manager.GetAPIReader(),
+		Recorder: manager.GetEventRecorder("wasmplugin-operator"),
+		Options:  rendering,
+		Renderer: renderer,
 	}
 	if err := reconciler.SetupWithManager(manager, options.concurrency); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)

@@ -70,7 +70,7 @@ func (r *WasmPluginReconciler) writeStatus(ctx context.Context, plugin *wasmv1al
 // reported says, by metadata alone, whether the status is the one that was written for these children: the list
 // status.envoyFilters has their hashes as keys, and the keys that a manager applied stand in managedFields. It notices a
 // crash between the pair and the status, and a status that somebody else wrote or a backup dropped.
-func reported(plugin *metav1.PartialObjectMetadata, children apply.Children) bool {
+func reported(plugin apply.Owner, children apply.Children) bool {
 	return reportedBy(plugin.ManagedFields, children.Standing(plugin))
 }
 

@@ -34,10 +34,10 @@ type WasmPluginReconciler struct {
 	Live client.Reader
 	// Recorder writes events.
 	Recorder events.EventRecorder
-	// RootNamespace is the mesh's.
-	RootNamespace string
-	// AllowRootNamespaceScope permits scope Namespace in the root namespace.
-	AllowRootNamespaceScope bool
+	// Options is what the installation says.
+	Options translate.Options
+	// Renderer is the options' translate.Fingerprint.
+	Renderer string
 
 	written writtenVersions
 }
@@ -62,7 +62,7 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	if wait := r.written.behind(plugin, children); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if children.Complete(plugin) && reported(plugin, children) {
+	if owner := r.owner(plugin); children.Complete(owner) && reported(owner, children) {
 		return ctrl.Result{}, nil
 	}
 	return r.reconcile(ctx, request.NamespacedName, children)
@@ -94,22 +94,24 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 
 // bring translates and applies. It returns an error only where trying again may help.
 func (r *WasmPluginReconciler) bring(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, children apply.Children) (status.Observation, error) {
-	meta := metadataOf(plugin)
-	observation := status.Observation{Generation: plugin.Generation, EnvoyFilters: children.Standing(meta)}
+	owner := r.owner(metadataOf(plugin))
+	observation := status.Observation{Generation: plugin.Generation, EnvoyFilters: children.Standing(owner)}
 	stands := len(observation.EnvoyFilters) > 0
-	pair, err := translate.Translate(translate.Input{
-		Plugin: plugin, RootNamespace: r.RootNamespace, AllowRootNamespaceScope: r.AllowRootNamespaceScope,
-	})
+	pair, err := translate.Translate(translate.Input{Plugin: plugin, Options: r.Options})
 	if err != nil {
 		observation.Accepted = rejection(err, stands)
 		observation.Applied = status.NotApplied(stands)
 		return observation, nil
 	}
 	observation.Accepted = status.Accepted(pair.Notes)
-	err = apply.Pair(ctx, r.Client, meta, pair, children)
-	observation.EnvoyFilters = children.Standing(meta)
+	err = apply.Pair(ctx, r.Client, owner, pair, children)
+	observation.EnvoyFilters = children.Standing(owner)
 	observation.Applied, err = applied(err, plugin)
 	return observation, err
+}
+
+func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata) apply.Owner {
+	return apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer}
 }
 
 func rejection(err error, pairStands bool) status.Verdict {

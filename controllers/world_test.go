@@ -71,10 +71,10 @@ func newWorld(t *testing.T) *world {
 	w.events = recorder.Events
 	base := fake.NewClientBuilder().WithScheme(scheme).Build()
 	w.reconciler = &WasmPluginReconciler{
-		Client:        interceptor.NewClient(base, interceptor.Funcs{Get: w.getCached, Patch: w.patch, SubResourcePatch: w.patchStatus}),
-		Live:          interceptor.NewClient(base, interceptor.Funcs{Get: w.getLive}),
-		Recorder:      recorder,
-		RootNamespace: "istio-system",
+		Client:   interceptor.NewClient(base, interceptor.Funcs{Get: w.getCached, Patch: w.patch, SubResourcePatch: w.patchStatus}),
+		Live:     interceptor.NewClient(base, interceptor.Funcs{Get: w.getLive}),
+		Recorder: recorder,
+		Options:  translate.Options{RootNamespace: "istio-system"},
 	}
 	return w
 }

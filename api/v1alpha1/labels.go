@@ -26,6 +26,9 @@ const (
 	AnnotationPluginGeneration = "wasm.solarmesh.io/plugin-generation"
 	// AnnotationHash is a hash of the rendered spec.
 	AnnotationHash = "wasm.solarmesh.io/hash"
+	// AnnotationRenderer tells which way of rendering the pair came from: another release of the operator, or another flag,
+	// may make another pair of the same spec.
+	AnnotationRenderer = "wasm.solarmesh.io/renderer"
 	// AnnotationGeneration is the EnvoyFilter's own generation as the operator left it. Another generation means that
 	// somebody else changed the spec.
 	AnnotationGeneration = "wasm.solarmesh.io/generation"

@@ -33,7 +33,7 @@ func (e *ConflictError) Error() string {
 
 // Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair. It changes observed to what the
 // API server answered, also when it returns an error half-way.
-func Pair(ctx context.Context, writer client.Writer, plugin *metav1.PartialObjectMetadata, pair translate.Pair, observed Children) error {
+func Pair(ctx context.Context, writer client.Writer, plugin Owner, pair translate.Pair, observed Children) error {
 	halves := pair.EnvoyFilters()
 	for _, half := range halves {
 		if child := observed[half.Role]; child != nil && !owned(child, plugin) {
@@ -57,7 +57,7 @@ func Pair(ctx context.Context, writer client.Writer, plugin *metav1.PartialObjec
 // lastToWrite returns the index of the half that is written last and so carries the plugin's generation, or -1 where
 // nothing differs. Where only that generation is news, the filter carries it: without a change of its spec, istiod
 // pushes nothing.
-func lastToWrite(halves []translate.EnvoyFilter, plugin *metav1.PartialObjectMetadata, observed Children) int {
+func lastToWrite(halves []translate.EnvoyFilter, plugin Owner, observed Children) int {
 	for i, half := range slices.Backward(halves) {
 		if !upToDate(half, plugin, observed) {
 			return i
@@ -69,14 +69,14 @@ func lastToWrite(halves []translate.EnvoyFilter, plugin *metav1.PartialObjectMet
 	return len(halves) - 1
 }
 
-func upToDate(half translate.EnvoyFilter, plugin *metav1.PartialObjectMetadata, observed Children) bool {
+func upToDate(half translate.EnvoyFilter, plugin Owner, observed Children) bool {
 	child := observed[half.Role]
 	return child != nil && intact(child, plugin, half.Role) && child.Annotations[wasmv1alpha1.AnnotationHash] == half.Hash
 }
 
 // write applies one half. It must say beforehand which generation the EnvoyFilter will have: one more if the spec
 // changes. Where somebody's edit was taken back in the meantime the guess is wrong, and a second write corrects it.
-func write(ctx context.Context, writer client.Writer, plugin *metav1.PartialObjectMetadata, half translate.EnvoyFilter,
+func write(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter,
 	child *metav1.PartialObjectMetadata, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
 	generation := expectedGeneration(half, child)
@@ -101,12 +101,13 @@ func expectedGeneration(half translate.EnvoyFilter, child *metav1.PartialObjectM
 
 // send creates without force, so that another's object of that name is a conflict and not taken; it changes with force,
 // since what is ours must be as rendered, and with uid and resourceVersion, so that it changes only what was seen.
-func send(ctx context.Context, writer client.Writer, plugin *metav1.PartialObjectMetadata, half translate.EnvoyFilter,
+func send(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter,
 	child *metav1.PartialObjectMetadata, generation int64, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
 	object := half.Object.DeepCopy()
 	annotations := map[string]string{
 		wasmv1alpha1.AnnotationPluginUID:  string(plugin.UID),
+		wasmv1alpha1.AnnotationRenderer:   plugin.Renderer,
 		wasmv1alpha1.AnnotationHash:       half.Hash,
 		wasmv1alpha1.AnnotationGeneration: strconv.FormatInt(generation, 10),
 	}

@@ -13,10 +13,17 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
+// Owner is a plugin, and the way of rendering that its EnvoyFilters must come from.
+type Owner struct {
+	*metav1.PartialObjectMetadata
+	// Renderer is translate.Fingerprint's.
+	Renderer string
+}
+
 // owned says whether an EnvoyFilter is this plugin's. It is if the plugin controls it. It also is if nobody but a
 // WasmPlugin of that name ever did and it bears our marks: then its owner reference was edited away, or it is left from
 // a plugin that was deleted and made again, and taking it over keeps the proxies' configuration without a gap.
-func owned(child, plugin *metav1.PartialObjectMetadata) bool {
+func owned(child *metav1.PartialObjectMetadata, plugin Owner) bool {
 	controller := metav1.GetControllerOf(child)
 	if controller != nil && controller.UID == plugin.UID {
 		return true
@@ -30,8 +37,8 @@ func owned(child, plugin *metav1.PartialObjectMetadata) bool {
 		child.Annotations[wasmv1alpha1.AnnotationPluginUID] != ""
 }
 
-// intact says whether nobody has changed what we wrote, by metadata alone: any change of the spec moves the generation.
-func intact(child, plugin *metav1.PartialObjectMetadata, role wasmv1alpha1.EnvoyFilterRole) bool {
+// intact says whether nobody has changed what we wrote, and we would write it so today, by metadata alone: any change of the spec moves the generation.
+func intact(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alpha1.EnvoyFilterRole) bool {
 	for key, value := range translate.Labels(plugin.Name, role) {
 		if child.Labels[key] != value {
 			return false
@@ -39,6 +46,7 @@ func intact(child, plugin *metav1.PartialObjectMetadata, role wasmv1alpha1.Envoy
 	}
 	return child.DeletionTimestamp == nil &&
 		child.Annotations[wasmv1alpha1.AnnotationPluginUID] == string(plugin.UID) &&
+		child.Annotations[wasmv1alpha1.AnnotationRenderer] == plugin.Renderer &&
 		child.Annotations[wasmv1alpha1.AnnotationHash] != "" &&
 		child.Annotations[wasmv1alpha1.AnnotationGeneration] == strconv.FormatInt(child.Generation, 10) &&
 		slices.ContainsFunc(child.OwnerReferences, func(reference metav1.OwnerReference) bool {
@@ -46,8 +54,9 @@ func intact(child, plugin *metav1.PartialObjectMetadata, role wasmv1alpha1.Envoy
 		})
 }
 
-func isOwnerReference(reference metav1.OwnerReference, plugin *metav1.PartialObjectMetadata) bool {
+func isOwnerReference(reference metav1.OwnerReference, plugin Owner) bool {
 	return reference.UID == plugin.UID && reference.Name == plugin.Name && reference.Kind == translate.PluginKind.Kind &&
+		reference.APIVersion == translate.PluginKind.GroupVersion().String() &&
 		reference.Controller != nil && *reference.Controller &&
 		reference.BlockOwnerDeletion != nil && *reference.BlockOwnerDeletion
 }
@@ -56,7 +65,7 @@ func isOwnerReference(reference metav1.OwnerReference, plugin *metav1.PartialObj
 type Children map[wasmv1alpha1.EnvoyFilterRole]*metav1.PartialObjectMetadata
 
 // Standing returns those that are the plugin's, for its status.
-func (c Children) Standing(plugin *metav1.PartialObjectMetadata) []wasmv1alpha1.EnvoyFilterStatus {
+func (c Children) Standing(plugin Owner) []wasmv1alpha1.EnvoyFilterStatus {
 	var standing []wasmv1alpha1.EnvoyFilterStatus
 	for _, role := range slices.Sorted(maps.Keys(c)) {
 		if child := c[role]; owned(child, plugin) && child.DeletionTimestamp == nil {
@@ -79,7 +88,7 @@ func appliedHash(child *metav1.PartialObjectMetadata) string {
 }
 
 // Complete says whether both halves stand, intact, as rendered from the plugin's present generation.
-func (c Children) Complete(plugin *metav1.PartialObjectMetadata) bool {
+func (c Children) Complete(plugin Owner) bool {
 	rendered := int64(0)
 	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
 		child := c[role]

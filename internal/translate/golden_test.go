@@ -20,12 +20,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// options is the second document of an input: what the installation says.
-type options struct {
-	RootNamespace           string `json:"rootNamespace,omitempty"`
-	AllowRootNamespaceScope bool   `json:"allowRootNamespaceScope,omitempty"`
-}
-
 // refusal is what a golden file holds for a spec that can't be used.
 type refusal struct {
 	Reason  string `json:"reason"`
@@ -69,7 +63,7 @@ func glob(t *testing.T, pattern string) []string {
 	return paths
 }
 
-// readInput decodes strictly, so that a typing error in a case fails it.
+// readInput decodes strictly, so that a typing error in a case fails it. A second document holds the Options.
 func readInput(t testing.TB, path string) translate.Input {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -77,20 +71,18 @@ func readInput(t testing.TB, path string) translate.Input {
 		t.Fatal(err)
 	}
 	documents := bytes.Split(raw, []byte("\n---\n"))
-	plugin, settings := &wasmv1alpha1.WasmPlugin{}, options{RootNamespace: "istio-system"}
+	plugin, options := &wasmv1alpha1.WasmPlugin{}, translate.Options{RootNamespace: "istio-system"}
 	if err := yaml.UnmarshalStrict(documents[0], plugin); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	if len(documents) > 1 {
-		if err := yaml.UnmarshalStrict(documents[1], &settings); err != nil {
+		if err := yaml.UnmarshalStrict(documents[1], &options); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
 	// What the API server adds.
 	plugin.UID, plugin.Generation = "00000000-0000-0000-0000-000000000001", max(plugin.Generation, 1)
-	return translate.Input{
-		Plugin: plugin, RootNamespace: settings.RootNamespace, AllowRootNamespaceScope: settings.AllowRootNamespaceScope,
-	}
+	return translate.Input{Plugin: plugin, Options: options}
 }
 
 func render(t *testing.T, in translate.Input) []byte {

@@ -55,7 +55,7 @@ func FuzzTranslate(f *testing.F) {
 		if rules != "" {
 			plugin.Spec.Rules = &apiextensionsv1.JSON{Raw: []byte(rules)}
 		}
-		in := translate.Input{Plugin: plugin, RootNamespace: "istio-system"}
+		in := translate.Input{Plugin: plugin, Options: translate.Options{RootNamespace: "istio-system"}}
 		pair, err := translate.Translate(in)
 		if err != nil {
 			var invalid *translate.InvalidSpecError
@@ -116,9 +116,7 @@ func newPlugin(namespace, name string) *wasmv1alpha1.WasmPlugin {
 
 func checkInvariants(t *testing.T, in translate.Input, pair translate.Pair) {
 	t.Helper()
-	again, err := translate.Translate(translate.Input{
-		Plugin: in.Plugin.DeepCopy(), RootNamespace: in.RootNamespace, AllowRootNamespaceScope: in.AllowRootNamespaceScope,
-	})
+	again, err := translate.Translate(translate.Input{Plugin: in.Plugin.DeepCopy(), Options: in.Options})
 	if err != nil || !reflect.DeepEqual(pair, again) {
 		t.Errorf("the same input gives another pair: %v", err)
 	}

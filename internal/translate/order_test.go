@@ -68,7 +68,7 @@ func insertAsIstiod(t *testing.T, plugins []*wasmv1alpha1.WasmPlugin) []*wasmv1a
 	}
 	var filters []filter
 	for _, plugin := range plugins {
-		pair, err := translate.Translate(translate.Input{Plugin: plugin, RootNamespace: "istio-system"})
+		pair, err := translate.Translate(translate.Input{Plugin: plugin})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,11 @@ import (
 type Input struct {
 	// Plugin is the WasmPlugin as the API server holds it.
 	Plugin *wasmv1alpha1.WasmPlugin
+	Options
+}
+
+// Options is what the installation says.
+type Options struct {
 	// RootNamespace is the mesh's root namespace, whose EnvoyFilters reach every namespace.
 	RootNamespace string
 	// AllowRootNamespaceScope permits scope Namespace there, which then means every proxy of the mesh.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import "testing"
+
+func TestFingerprint(t *testing.T) {
+	seen := map[string]Options{}
+	for _, options := range []Options{
+		{RootNamespace: "istio-system"}, {RootNamespace: "mesh"}, {RootNamespace: "istio-system", AllowRootNamespaceScope: true},
+	} {
+		print, err := Fingerprint(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Fingerprint(options)
+		if err != nil || again != print {
+			t.Errorf("%+v: %s, then %s, %v", options, print, again, err)
+		}
+		if other, taken := seen[print]; taken {
+			t.Errorf("%+v has the fingerprint of %+v", options, other)
+		}
+		seen[print] = options
+	}
+}
+
+// TestFingerprintRenders sees that each sample but the one that a flag forbids is rendered, so that a change of the
+// rendering shows.
+func TestFingerprintRenders(t *testing.T) {
+	options := Options{RootNamespace: "istio-system", AllowRootNamespaceScope: true}
+	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
+		if _, err := Translate(Input{Plugin: plugin, Options: options}); err != nil {
+			t.Errorf("%+v: %v", plugin.Spec, err)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr/funcr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func TestParseFlags(t *testing.T) {
+	options, err := parseFlags("op", []string{
+		"--watch-namespaces", "a, b,", "--mesh-config", "mesh/istio-canary", "--leader-elect", "--metrics-bind-address", ":8443",
+	}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := options.manager()
+	if len(manager.Cache.DefaultNamespaces) != 2 || !manager.LeaderElection || manager.LeaderElectionID != leaderElectionID {
+		t.Errorf("%+v", manager)
+	}
+	if !manager.Metrics.SecureServing || manager.Metrics.FilterProvider == nil {
+		t.Error("metrics are served to anybody")
+	}
+	if want := (types.NamespacedName{Namespace: "mesh", Name: "istio-canary"}); options.meshConfig != want {
+		t.Errorf("mesh config %s", options.meshConfig)
+	}
+}
+
+func TestParseFlagsDefaults(t *testing.T) {
+	options, err := parseFlags("op", nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := options.manager()
+	if manager.Cache.DefaultNamespaces != nil || manager.LeaderElection || manager.Metrics.BindAddress != "0" {
+		t.Errorf("%+v", manager)
+	}
+}
+
+func TestParseFlagsRefuses(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"mesh config without a name": {[]string{"--mesh-config", "istio-system"}, "write namespace/name"},
+		"no worker":                  {[]string{"--max-concurrent-reconciles", "0"}, "1 or more"},
+		"an argument":                {[]string{"start"}, "takes flags only"},
+		"an unknown flag":            {[]string{"--colour"}, "not defined"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			output := &bytes.Buffer{}
+			if _, err := parseFlags("op", test.args, output); err == nil || !strings.Contains(output.String(), test.want) {
+				t.Errorf("returns %v and says %q", err, output)
+			}
+		})
+	}
+	if _, err := parseFlags("op", []string{"--help"}, &bytes.Buffer{}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("--help returns %v", err)
+	}
+}
+
+func TestReadRootNamespace(t *testing.T) {
+	key := types.NamespacedName{Namespace: "istio-system", Name: "istio"}
+	tests := map[string]struct {
+		mesh    *string
+		want    string
+		wantErr string
+	}{
+		"no mesh config":    {nil, "istio-system", ""},
+		"no root namespace": {new("accessLogFile: /dev/stdout"), "istio-system", ""},
+		"another":           {new(`{"rootNamespace": "mesh-root"}`), "mesh-root", ""},
+		"not YAML":          {new("a: b: c"), "", "isn't YAML"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			builder := fake.NewClientBuilder()
+			if test.mesh != nil {
+				builder.WithObjects(&corev1.ConfigMap{
+					ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Data: map[string]string{"mesh": *test.mesh},
+				})
+			}
+			got, err := readRootNamespace(t.Context(), builder.Build(), key)
+			if test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+				t.Errorf("error %v", err)
+			}
+			if got != test.want || (err != nil) != (test.wantErr != "") {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	var logged []string
+	log := funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{})
+	ctx := ctrl.LoggerInto(t.Context(), log)
+	warnings{}.HandleWarningHeaderWithContext(ctx, 299, "", "EnvoyFilter exposes internal implementation details that may change at any time.")
+	warnings{}.HandleWarningHeaderWithContext(ctx, 299, "", "unknown field")
+	warnings{}.HandleWarningHeaderWithContext(ctx, 299, "", "")
+	if len(logged) != 1 || !strings.Contains(logged[0], "unknown field") {
+		t.Errorf("logged %v", logged)
+	}
+}
