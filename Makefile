@@ -1,0 +1,141 @@
+# Everything that a developer or CI does. `make` alone lists the targets; each is also what CI calls.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# What the binary says of itself.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Arguments of `make run`, and whether `make demo` leaves everything running.
+ARGS ?=
+KEEP ?=
+# How long `make full` runs each fuzz target.
+FUZZTIME ?= 2m
+
+# The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
+SUITES ?= unit envtest helm image plugins e2e
+FULL_SUITES := $(SUITES) race fuzz
+UNIT_PACKAGES := . ./api/... ./controllers/... ./internal/...
+REPORTS := $(CURDIR)/bin/reports
+
+##@ General
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk 'BEGIN { FS = ":.*##" } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: control-plane ## Shows the whole story on a real control plane; KEEP=1 leaves it running.
+	@hack/tool helm >/dev/null
+	@KEEP=$(KEEP) go run ./test/demo
+
+.PHONY: run
+run: ## Runs the operator against a cluster: make run ARGS='--kubeconfig FILE'.
+	@go run . $(ARGS)
+
+.PHONY: clean
+clean: ## Removes what was built here. The cache folder stays (see CONTRIBUTING.md).
+	rm -rf bin
+
+##@ Build
+
+.PHONY: build
+build: ## Builds the operator: bin/wasmplugin-operator.
+	@VERSION=$(VERSION) hack/build.sh bin/wasmplugin-operator
+
+.PHONY: plugins
+plugins: ## Builds the example plugins: bin/plugins/NAME.wasm.
+	@mkdir -p bin/plugins
+	@for dir in examples/*/; do \
+		name=$$(basename "$$dir"); echo "bin/plugins/$$name.wasm"; \
+		(cd "$$dir" && GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -buildvcs=false -trimpath -ldflags "-s -w" \
+			-o "$(CURDIR)/bin/plugins/$$name.wasm" .); \
+	done
+
+.PHONY: control-plane
+control-plane: ## Puts Kubernetes, Istio and Envoy into the cache folder (minutes, the first time).
+	@hack/control-plane.sh
+
+.PHONY: tools
+tools: ## Builds the tools into the cache folder (minutes, the first time).
+	@hack/tool controller-gen crd-ref-docs setup-envtest gotestsum helm golangci-lint golangci-lint-kube-api-linter >/dev/null
+
+##@ Code
+
+.PHONY: generate
+generate: ## Writes deepcopy, apply configurations, CRD, RBAC, the chart's copies and the field reference.
+	@hack/generate.sh
+
+.PHONY: fmt
+fmt: ## Formats the Go code.
+	@hack/lint.sh fmt
+
+.PHONY: lint
+lint: ## Lints the Go code and the API types.
+	@hack/lint.sh
+
+.PHONY: verify
+verify: ## Checks that all that is generated, formatted and documented is in step. Changes nothing.
+	@hack/verify.sh
+
+##@ Tests
+
+# run_suites NAMES: runs them all, whatever fails, and closes with the count.
+define run_suites
+	@rm -rf "$(REPORTS)"; mkdir -p "$(REPORTS)"; failed=(); \
+	for suite in $(1); do \
+		echo "=== $$suite"; \
+		$(MAKE) "test-$$suite" || failed+=("$$suite"); \
+	done; \
+	[ $${#failed[@]} = 0 ] || echo "failed: $${failed[*]}"; \
+	hack/count-tests "$(REPORTS)" $(2) --failed $${failed[@]+"$${failed[@]}"} | tee "$(REPORTS)/summary"
+endef
+
+.PHONY: test
+test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
+	$(call run_suites,$(SUITES),unit envtest helm image plugins e2e)
+
+.PHONY: full
+full: export CONTROL_PLANE_FROM_SOURCE = 1
+full: ## As test, and what takes longer: control plane from source, race detector (needs a C compiler), fuzzing.
+	$(call run_suites,$(FULL_SUITES),$(FULL_SUITES))
+
+.PHONY: test-unit
+test-unit: ## Tables, goldens, error paths, seeds of the fuzz targets.
+	@hack/test.sh unit . $(UNIT_PACKAGES)
+
+.PHONY: test-envtest
+test-envtest: ## The operator and the CRD against a real API server.
+	@hack/control-plane.sh kubernetes
+	@hack/test.sh envtest . ./test/envtest/...
+
+.PHONY: test-helm
+test-helm: ## The chart: rendered, linted, and its rights on a real API server.
+	@hack/control-plane.sh kubernetes
+	@hack/tool helm >/dev/null
+	@hack/test.sh helm . ./test/helm/...
+
+.PHONY: test-image
+test-image: ## The container image, without a container engine.
+	@hack/test.sh image test/image ./...
+
+.PHONY: test-plugins
+test-plugins: ## The example plugins in the SDK's host emulator.
+	@status=0; for dir in examples/*/; do hack/test.sh plugins "$${dir%/}" ./... || status=1; done; exit $$status
+
+.PHONY: test-e2e
+test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.
+	@hack/tool helm >/dev/null
+	@hack/test.sh e2e . ./test/chain/... ./test/story/... ./test/e2e/...
+
+.PHONY: test-race
+test-race: ## Unit tests with Go's race detector (needs cgo and a C compiler).
+	@CGO_ENABLED=1 hack/test.sh race . -race $(UNIT_PACKAGES)
+
+.PHONY: test-fuzz
+test-fuzz: ## Each fuzz target for FUZZTIME.
+	@hack/fuzz.sh $(FUZZTIME)
