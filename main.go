@@ -43,7 +43,7 @@ func main() {
 // run manages a cluster until the context ends.
 func run(ctx context.Context, options options) error {
 	log := ctrl.Log
-	log.Info("Starting", "version", version.Version, "commit", version.Commit())
+	log.Info("Starting", "version", version.Version)
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w; give --kubeconfig, or run in a pod", err)

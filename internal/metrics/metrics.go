@@ -37,12 +37,12 @@ var (
 		Namespace: "wasmplugin_operator",
 		Name:      "build_info",
 		Help:      "Always 1; the labels say which build this is.",
-	}, []string{"version", "commit", "go_version"})
+	}, []string{"version", "go_version"})
 )
 
 // Register adds the metrics to a registry.
 func Register(registry prometheus.Registerer) error {
-	buildInfo.WithLabelValues(version.Version, version.Commit(), runtime.Version()).Set(1)
+	buildInfo.WithLabelValues(version.Version, runtime.Version()).Set(1)
 	for _, collector := range []prometheus.Collector{EnvoyFilterWrites, StatusWrites, buildInfo} {
 		if err := registry.Register(collector); err != nil {
 			return err
