@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package helm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// operatorRights are what the operator's code uses, one right a line: namespace (* for all), API group, resource, name,
+// verb. Whoever changes this list changes what the operator may do in other people's clusters.
+const operatorRights = `
+*                  wasm.solarmesh.io      wasmplugins                *  get
+*                  wasm.solarmesh.io      wasmplugins                *  list
+*                  wasm.solarmesh.io      wasmplugins                *  watch
+*                  wasm.solarmesh.io      wasmplugins/status         *  patch
+*                  wasm.solarmesh.io      wasmplugins/finalizers     *  update
+*                  networking.istio.io    envoyfilters               *  get
+*                  networking.istio.io    envoyfilters               *  list
+*                  networking.istio.io    envoyfilters               *  watch
+*                  networking.istio.io    envoyfilters               *  create
+*                  networking.istio.io    envoyfilters               *  patch
+*                  events.k8s.io          events                     *  create
+*                  events.k8s.io          events                     *  patch
+*                  authentication.k8s.io  tokenreviews               *  create
+*                  authorization.k8s.io   subjectaccessreviews       *  create
+istio-system       core                   configmaps                 istio  get
+wasmplugin-system  coordination.k8s.io    leases                     *  create
+wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  get
+wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  patch
+wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  update
+wasmplugin-system  core                   events                     *  create
+wasmplugin-system  core                   events                     *  patch
+`
+
+// TestOperatorRights: the chart and config/default give the operator these rights and no others.
+func TestOperatorRights(t *testing.T) {
+	want := rightsOf(operatorRights)
+	for source, objects := range map[string][]*unstructured.Unstructured{
+		"chart": render(t, ""), "config/default": kustomize(t, "default"),
+	} {
+		got := granted(t, objects, release)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: other rights than the code uses (-want +got):\n%s", source, diff)
+		}
+	}
+}
+
+// TestRightsInNamespaces: with watchNamespaces the same rights in those namespaces only.
+func TestRightsInNamespaces(t *testing.T) {
+	var want []string
+	for _, right := range rightsOf(operatorRights) {
+		everywhere := strings.HasPrefix(right, "* ")
+		switch {
+		case everywhere && (strings.Contains(right, " tokenreviews ") || strings.Contains(right, " subjectaccessreviews ")):
+			want = append(want, right) // about users of the cluster, not of a namespace
+		case everywhere:
+			want = append(want, "shop"+right[1:], "shop-test"+right[1:])
+		case strings.HasPrefix(right, "istio-system "):
+			want = append(want, strings.NewReplacer("istio-system", "istio-shop", " istio ", " istio-canary ").Replace(right))
+		default:
+			want = append(want, right)
+		}
+	}
+	slices.Sort(want)
+	got := granted(t, render(t, "testdata/namespaces.in.yaml"), "shop-plugins")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other rights than wanted (-want +got):\n%s", diff)
+	}
+}
+
+// TestNoDangerousRights covers every role, also those for people, under all values.
+func TestNoDangerousRights(t *testing.T) {
+	sources := map[string][]*unstructured.Unstructured{"config/default": kustomize(t, "default")}
+	for _, in := range cases(t) {
+		sources[in] = render(t, in)
+	}
+	for source, objects := range sources {
+		for _, role := range roles(t, objects) {
+			for _, rule := range role.Rules {
+				words := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs, rule.ResourceNames)
+				for _, word := range words {
+					if strings.Contains(word, "*") {
+						t.Errorf("%s: %s has a wildcard: %v", source, role.Name, rule)
+					}
+					if slices.Contains([]string{"secrets", "pods/exec", "serviceaccounts/token", "escalate", "bind", "impersonate"}, word) {
+						t.Errorf("%s: %s gives a right to %s", source, role.Name, word)
+					}
+				}
+			}
+		}
+	}
+}
+
+// role is a Role or a ClusterRole.
+type role struct {
+	Name, Namespace string
+	Rules           []rbacv1.PolicyRule
+}
+
+func roles(t *testing.T, objects []*unstructured.Unstructured) []role {
+	t.Helper()
+	var result []role
+	for _, object := range objects {
+		if kind := object.GetKind(); kind == "Role" || kind == "ClusterRole" {
+			rules := typed[rbacv1.ClusterRole](t, object).Rules
+			result = append(result, role{object.GetName(), object.GetNamespace(), rules})
+		}
+	}
+	return result
+}
+
+// granted lists the rights that bindings give to a ServiceAccount.
+func granted(t *testing.T, objects []*unstructured.Unstructured, serviceAccount string) []string {
+	t.Helper()
+	var rights []string
+	for _, object := range objects {
+		if kind := object.GetKind(); kind != "RoleBinding" && kind != "ClusterRoleBinding" {
+			continue
+		}
+		binding := typed[rbacv1.RoleBinding](t, object)
+		subject := rbacv1.Subject{Kind: "ServiceAccount", Name: serviceAccount, Namespace: namespace}
+		if !slices.Contains(binding.Subjects, subject) {
+			t.Errorf("%s binds somebody else than the operator: %v", key(object), binding.Subjects)
+		}
+		found := false
+		for _, role := range roles(t, objects) {
+			if role.Name == binding.RoleRef.Name && role.Namespace == binding.Namespace {
+				found = true
+				rights = append(rights, flatten(role)...)
+			}
+		}
+		if !found {
+			t.Errorf("%s refers to no role of this installation: %v", key(object), binding.RoleRef)
+		}
+	}
+	slices.Sort(rights)
+	return rights
+}
+
+// flatten writes each right of a role in a line.
+func flatten(r role) []string {
+	where := orAll(r.Namespace)[0]
+	var rights []string
+	for _, rule := range r.Rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, name := range orAll(rule.ResourceNames...) {
+					for _, verb := range rule.Verbs {
+						rights = append(rights, right(where, group, resource, name, verb))
+					}
+				}
+			}
+		}
+	}
+	return rights
+}
+
+func right(namespace, group, resource, name, verb string) string {
+	if group == "" {
+		group = "core"
+	}
+	return fmt.Sprintf("%s %s %s %s %s", namespace, group, resource, name, verb)
+}
+
+// orAll stands * for no name, which means all.
+func orAll(names ...string) []string {
+	if len(names) == 0 || names[0] == "" {
+		return []string{"*"}
+	}
+	return names
+}
+
+// rightsOf reads a table like operatorRights.
+func rightsOf(table string) []string {
+	var rights []string
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			rights = append(rights, strings.Join(fields, " "))
+		}
+	}
+	slices.Sort(rights)
+	return rights
+}
