@@ -9,18 +9,18 @@ func TestFingerprint(t *testing.T) {
 	for _, options := range []Options{
 		{RootNamespace: "istio-system"}, {RootNamespace: "mesh"}, {RootNamespace: "istio-system", AllowRootNamespaceScope: true},
 	} {
-		print, err := Fingerprint(options)
+		fingerprint, err := Fingerprint(options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		again, err := Fingerprint(options)
-		if err != nil || again != print {
-			t.Errorf("%+v: %s, then %s, %v", options, print, again, err)
+		if err != nil || again != fingerprint {
+			t.Errorf("%+v: %s, then %s, %v", options, fingerprint, again, err)
 		}
-		if other, taken := seen[print]; taken {
+		if other, taken := seen[fingerprint]; taken {
 			t.Errorf("%+v has the fingerprint of %+v", options, other)
 		}
-		seen[print] = options
+		seen[fingerprint] = options
 	}
 }
 
