@@ -68,8 +68,8 @@ func (r *WasmPluginReconciler) writeStatus(ctx context.Context, plugin *wasmv1al
 }
 
 // reported says, by metadata alone, whether the status is the one that was written for these children: the list
-// status.envoyFilters has their hashes as keys, and the keys that a manager applied stand in managedFields. It notices a
-// crash between the pair and the status, and a status that somebody else wrote or a backup dropped.
+// status.envoyFilters has their hashes as keys, and the fields that a manager applied stand in managedFields. It notices a
+// crash between the pair and the status, and a status that somebody else changed or a backup dropped.
 func reported(plugin apply.Owner, children apply.Children) bool {
 	return reportedBy(plugin.ManagedFields, children.Standing(plugin))
 }
@@ -80,27 +80,51 @@ func reportedBy(managed []metav1.ManagedFieldsEntry, standing []wasmv1alpha1.Env
 			continue
 		}
 		var fields struct {
-			Status struct {
-				Conditions   map[string]json.RawMessage `json:"f:conditions"`
-				Generation   *json.RawMessage           `json:"f:observedGeneration"`
-				EnvoyFilters map[string]json.RawMessage `json:"f:envoyFilters"`
-			} `json:"f:status"`
+			Status ownedStatus `json:"f:status"`
 		}
-		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-			return false
-		}
-		if len(fields.Status.Conditions) == 0 || fields.Status.Generation == nil || len(fields.Status.EnvoyFilters) != len(standing) {
-			return false
-		}
-		for _, child := range standing {
-			key, err := json.Marshal(map[string]string{"name": child.Name, "hash": child.Hash})
-			if err != nil || fields.Status.EnvoyFilters["k:"+string(key)] == nil {
+		return json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil && fields.Status.isWhole() && fields.Status.names(standing)
+	}
+	return false
+}
+
+// ownedStatus are the fields of a status that we own. Who changes one takes it from us.
+type ownedStatus struct {
+	Conditions   map[string]map[string]json.RawMessage `json:"f:conditions"`
+	Generation   *json.RawMessage                      `json:"f:observedGeneration"`
+	EnvoyFilters map[string]json.RawMessage            `json:"f:envoyFilters"`
+	Activation   map[string]json.RawMessage            `json:"f:activation"`
+	Delivery     *json.RawMessage                      `json:"f:delivery"`
+}
+
+// isWhole says whether nothing that every status has was taken.
+func (s ownedStatus) isWhole() bool {
+	for _, conditionType := range []string{
+		wasmv1alpha1.ConditionAccepted, wasmv1alpha1.ConditionModuleResolved, wasmv1alpha1.ConditionApplied,
+		wasmv1alpha1.ConditionProgrammed, wasmv1alpha1.ConditionReady,
+	} {
+		condition := s.Conditions[`k:{"type":"`+conditionType+`"}`]
+		for _, field := range []string{"f:status", "f:reason", "f:message", "f:observedGeneration", "f:lastTransitionTime"} {
+			if condition[field] == nil {
 				return false
 			}
 		}
-		return true
 	}
-	return false
+	return s.Generation != nil
+}
+
+// names says whether it is about these EnvoyFilters.
+func (s ownedStatus) names(standing []wasmv1alpha1.EnvoyFilterStatus) bool {
+	if len(s.EnvoyFilters) != len(standing) {
+		return false
+	}
+	for _, child := range standing {
+		key, err := json.Marshal(map[string]string{"name": child.Name, "hash": child.Hash})
+		if err != nil || s.EnvoyFilters["k:"+string(key)] == nil {
+			return false
+		}
+	}
+	inEffect := s.Delivery != nil && s.Activation["f:mode"] != nil && s.Activation["f:state"] != nil
+	return inEffect || len(standing) == 0
 }
 
 func isOurStatus(entry metav1.ManagedFieldsEntry) bool {

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,15 +79,20 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 	if plugin.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
+	observed := maps.Clone(children)
 	observation, applyErr := r.bring(ctx, plugin, children)
 	if apierrors.IsConflict(applyErr) {
 		// Something moved since it was observed. That is no news for the user: look again.
 		return ctrl.Result{}, applyErr
 	}
+	if apierrors.HasStatusCause(applyErr, corev1.NamespaceTerminatingCause) {
+		// The namespace is being deleted, the EnvoyFilters were first, and the plugin follows.
+		return ctrl.Result{}, nil
+	}
 	if err := r.report(ctx, plugin, observation); err != nil {
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
-	r.written.remember(plugin, children)
+	r.written.remember(plugin, observed, children)
 	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
 		return ctrl.Result{RequeueAfter: refusedRetry + rand.N(refusedRetry)}, nil
 	}

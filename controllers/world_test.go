@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strconv"
 	"testing"
@@ -201,13 +202,19 @@ func (w *world) nextVersion() string {
 // managedStatus is what the API server makes of an apply of a status: the fields, and the keys of lists that are maps.
 func managedStatus(t *testing.T, status wasmv1alpha1.WasmPluginStatus) metav1.ManagedFieldsEntry {
 	t.Helper()
-	filters := map[string]any{}
-	for _, filter := range status.EnvoyFilters {
-		filters[`k:{"hash":"`+filter.Hash+`","name":"`+filter.Name+`"}`] = map[string]any{}
+	owned := map[string]any{}
+	var values map[string]any
+	raw, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
 	}
-	raw, err := json.Marshal(map[string]any{"f:status": map[string]any{
-		"f:conditions": map[string]any{`k:{"type":"Ready"}`: map[string]any{}}, "f:observedGeneration": map[string]any{}, "f:envoyFilters": filters,
-	}})
+	if err := json.Unmarshal(raw, &values); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range values {
+		owned["f:"+name] = managedValue(value)
+	}
+	raw, err = json.Marshal(map[string]any{"f:status": owned})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,4 +223,25 @@ func managedStatus(t *testing.T, status wasmv1alpha1.WasmPluginStatus) metav1.Ma
 	return metav1.ManagedFieldsEntry{
 		Manager: wasmv1alpha1.FieldManager, Operation: metav1.ManagedFieldsOperationApply, Subresource: "status", FieldsV1: fields,
 	}
+}
+
+// managedValue takes an item of a list for one with keys: type, or hash and name.
+func managedValue(value any) map[string]any {
+	owned := map[string]any{}
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			owned["f:"+name] = managedValue(member)
+		}
+	case []any:
+		for _, item := range value {
+			fields, _ := item.(map[string]any)
+			key := fmt.Sprintf(`k:{"type":%q}`, fields["type"])
+			if fields["hash"] != nil {
+				key = fmt.Sprintf(`k:{"hash":%q,"name":%q}`, fields["hash"], fields["name"])
+			}
+			owned[key] = managedValue(item)
+		}
+	}
+	return owned
 }

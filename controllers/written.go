@@ -24,20 +24,28 @@ type writtenVersions struct {
 type writtenVersion struct {
 	at       time.Time
 	plugin   string
-	children map[wasmv1alpha1.EnvoyFilterRole]string
+	children map[wasmv1alpha1.EnvoyFilterRole]writtenChild
+}
+
+type writtenChild struct {
+	version string
+	// created says that the cache hadn't shown it before. Otherwise its absence means that it was deleted since.
+	created bool
 }
 
 const (
 	// cacheDelay is when to look again; mostly an event comes first.
 	cacheDelay = 20 * time.Millisecond
-	// cachePatience ends the waiting for an EnvoyFilter that is absent: it was deleted before the cache saw it.
+	// cachePatience ends the waiting for an EnvoyFilter that was created and is absent: it was deleted before the cache
+	// showed it.
 	cachePatience = 5 * time.Second
 )
 
-func (w *writtenVersions) remember(plugin *wasmv1alpha1.WasmPlugin, children apply.Children) {
-	version := writtenVersion{at: time.Now(), plugin: plugin.ResourceVersion, children: map[wasmv1alpha1.EnvoyFilterRole]string{}}
+// remember takes what was observed, before the write, and what stands since.
+func (w *writtenVersions) remember(plugin *wasmv1alpha1.WasmPlugin, observed, children apply.Children) {
+	version := writtenVersion{at: time.Now(), plugin: plugin.ResourceVersion, children: map[wasmv1alpha1.EnvoyFilterRole]writtenChild{}}
 	for role, child := range children {
-		version.children[role] = child.ResourceVersion
+		version.children[role] = writtenChild{version: child.ResourceVersion, created: observed[role] == nil}
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -68,7 +76,8 @@ func (v writtenVersion) shown(plugin *metav1.PartialObjectMetadata, children app
 		return false
 	}
 	for role, written := range v.children {
-		if child := children[role]; child == nil || older(child.ResourceVersion, written) {
+		switch child := children[role]; {
+		case child == nil && written.created, child != nil && older(child.ResourceVersion, written.version):
 			return false
 		}
 	}

@@ -81,6 +81,9 @@ func write(ctx context.Context, writer client.Writer, plugin Owner, half transla
 ) (*metav1.PartialObjectMetadata, error) {
 	generation := expectedGeneration(half, child)
 	written, err := send(ctx, writer, plugin, half, child, generation, stamped)
+	if err == nil && sharesSpec(written) {
+		written, err = evict(ctx, writer, half, written)
+	}
 	if err == nil && written.Generation != generation {
 		written, err = send(ctx, writer, plugin, half, written, written.Generation, stamped)
 	}

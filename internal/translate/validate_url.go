@@ -18,6 +18,8 @@ var (
 	printableASCII = regexp.MustCompile(`^[!-~]+$`)
 	// imageByDigest is the one form in which an @ in an image's first part is no user name.
 	imageByDigest = regexp.MustCompile(`^[^/@]+@sha256:[a-f0-9]{64}$`)
+	// wellPinned is an image with a good digest or none.
+	wellPinned = regexp.MustCompile(`^[^@]*(@sha256:[a-f0-9]{64})?$`)
 )
 
 // checkURL never repeats the URL: what is wrong with it may be a password.
@@ -41,6 +43,8 @@ func checkHost(scheme, rest string) error {
 		return invalid(urlField, "must not contain a user name or password; name a Secret in spec.imagePullSecret")
 	case authority == "" || strings.HasPrefix(authority, ":"):
 		return invalid(urlField, "has no host; write for example oci://registry.example.com/plugin:1.0")
+	case scheme == "oci" && !wellPinned.MatchString(rest):
+		return invalid(urlField, "has a digest that isn't one; write @sha256: and 64 lower-case hex digits")
 	case (scheme == "oci" || scheme == "store") && !hasPath:
 		return nil // a name without a host: what follows a colon is its tag
 	default:
