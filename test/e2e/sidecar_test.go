@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
+	"github.com/solarmesh/wasmplugin-operator/test/story"
+)
+
+// sidecar is a proxy beside a workload.
+type sidecar struct {
+	*chain.Proxy
+	// inbound leads to the workload, outbound to what the workload calls.
+	inbound, outbound chain.Probe
+}
+
+// sidecar starts one. The workload, and what it calls, are one server in this process.
+func (s space) sidecar(ctx context.Context) sidecar {
+	GinkgoHelper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, story.Served) }))
+	DeferCleanup(server.Close)
+	ports, err := chain.FreePorts(2)
+	Expect(err).NotTo(HaveOccurred())
+	yaml, err := os.ReadFile("testdata/sidecar.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(chain.Apply(ctx, world.Cluster.Config, strings.NewReplacer(
+		"NAMESPACE", s.namespace,
+		"INGRESS", strconv.Itoa(ports[0]), "EGRESS", strconv.Itoa(ports[1]),
+		"SERVER", strconv.Itoa(server.Listener.Addr().(*net.TCPAddr).Port),
+	).Replace(string(yaml)))).To(Succeed())
+	proxy, err := world.StartProxy(ctx, chain.ProxyOptions{
+		Name: "workload", Namespace: s.namespace, Role: chain.Sidecar, Labels: map[string]string{"app": "workload"},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	stopAtEnd(proxy)
+	result := sidecar{
+		Proxy:    proxy,
+		inbound:  chain.Probe{URL: fmt.Sprintf("http://127.0.0.1:%d%s", ports[0], protected)},
+		outbound: chain.Probe{URL: fmt.Sprintf("http://127.0.0.1:%d%s", ports[1], protected), Host: "upstream.example.com"},
+	}
+	eventually(ctx, result.inbound, served)
+	eventually(ctx, result.outbound, served)
+	return result
+}
+
+var _ = Describe("A plugin in a sidecar", func() {
+	It("filters the direction that it names, and only that", func(ctx SpecContext) {
+		s := newSpace(ctx)
+		workload := s.sidecar(ctx)
+		plugin := basicAuth(selector("app", "workload"))
+		plugin.Match = []wasmv1alpha1.TrafficSelector{{Context: wasmv1alpha1.ContextAny}}
+		s.create(ctx, "basic-auth", plugin)
+		eventually(ctx, workload.inbound, unauthorized)
+		eventually(ctx, workload.outbound, unauthorized)
+
+		// With each step, one answer at least changes.
+		for _, step := range []struct {
+			direction         wasmv1alpha1.Context
+			inbound, outbound []chain.Expect
+		}{
+			{wasmv1alpha1.ContextSidecarInbound, unauthorized, served},
+			{wasmv1alpha1.ContextSidecarOutbound, served, unauthorized},
+			{wasmv1alpha1.ContextSidecarInbound, unauthorized, served},
+		} {
+			By("filtering " + string(step.direction))
+			s.edit(ctx, "basic-auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Match[0].Context = step.direction })
+			eventually(ctx, workload.inbound, step.inbound)
+			eventually(ctx, workload.outbound, step.outbound)
+			now(ctx, workload.inbound, step.inbound)
+		}
+		workload.inbound.User = "ok:test"
+		now(ctx, workload.inbound, served)
+	})
+})
