@@ -163,8 +163,8 @@ func istioCRDs(ctx context.Context) string {
 func kubectl(ctx context.Context, args ...string) string {
 	GinkgoHelper()
 	command := exec.CommandContext(ctx, shared.Kubectl, append(args, "--kubeconfig", shared.Kubeconfig)...)
-	// Nothing of the user's own counts.
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(shared.Kubeconfig)}
+	// Nothing of the user's own counts, and no list of kinds from before a CRD was installed.
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + GinkgoT().TempDir()}
 	out, err := command.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "kubectl %s:\n%s", strings.Join(args, " "), out)
 	return string(out)
