@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+func newOwner() Owner {
+	plugin := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "new", Generation: 2}}
+	return Owner{PartialObjectMetadata: plugin, Renderer: "r"}
+}
+
+// newChild is the config half as the operator leaves it.
+func newChild(owner Owner, role wasmv1alpha1.EnvoyFilterRole) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: owner.Namespace, Name: translate.EnvoyFilterName(owner.Name, role), Generation: 3,
+		Labels: translate.Labels(owner.Name, role),
+		Annotations: map[string]string{
+			wasmv1alpha1.AnnotationPluginUID: string(owner.UID), wasmv1alpha1.AnnotationRenderer: owner.Renderer,
+			wasmv1alpha1.AnnotationHash: "h", wasmv1alpha1.AnnotationGeneration: "3",
+		},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, translate.PluginKind)},
+	}}
+}
+
+func TestOwnership(t *testing.T) {
+	controlledBy := func(apiVersion, kind, name string, uid types.UID) func(*metav1.PartialObjectMetadata) {
+		return func(child *metav1.PartialObjectMetadata) {
+			yes := true
+			child.OwnerReferences = []metav1.OwnerReference{{
+				APIVersion: apiVersion, Kind: kind, Name: name, UID: uid, Controller: &yes, BlockOwnerDeletion: &yes,
+			}}
+		}
+	}
+	ours := wasmv1alpha1.SchemeGroupVersion.String()
+	tests := map[string]struct {
+		change        func(*metav1.PartialObjectMetadata)
+		owned, intact bool
+	}{
+		"as we left it":                 {func(*metav1.PartialObjectMetadata) {}, true, true},
+		"labels and annotations beside": {func(c *metav1.PartialObjectMetadata) { c.Labels["a"], c.Annotations["b"] = "x", "y" }, true, true},
+		"another spec":                  {func(c *metav1.PartialObjectMetadata) { c.Generation++ }, true, false},
+		"a label is gone":               {func(c *metav1.PartialObjectMetadata) { delete(c.Labels, wasmv1alpha1.LabelRole) }, true, false},
+		"all labels are gone":           {func(c *metav1.PartialObjectMetadata) { c.Labels = nil }, true, false},
+		"the hash is gone":              {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationHash) }, true, false},
+		"another renderer":              {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationRenderer] = "old" }, true, false},
+		"its owner is gone":             {func(c *metav1.PartialObjectMetadata) { c.OwnerReferences = nil }, true, false},
+		"an earlier self's":             {controlledBy(ours, "WasmPlugin", "auth", "old"), true, false},
+		"being deleted":                 {func(c *metav1.PartialObjectMetadata) { c.DeletionTimestamp = &metav1.Time{} }, true, false},
+		"another plugin's":              {controlledBy(ours, "WasmPlugin", "other", "old"), false, false},
+		"Istio's kind of that name":     {controlledBy("extensions.istio.io/v1alpha1", "WasmPlugin", "auth", "old"), false, false},
+		"another controller's":          {controlledBy("apps/v1", "Deployment", "auth", "d"), false, false},
+		"somebody's without our marks": {func(c *metav1.PartialObjectMetadata) {
+			c.OwnerReferences, c.Labels, c.Annotations = nil, nil, nil
+		}, false, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := newOwner()
+			child := newChild(owner, wasmv1alpha1.EnvoyFilterConfig)
+			test.change(child)
+			if got := owned(child, owner); got != test.owned {
+				t.Errorf("owned: %t, want %t", got, test.owned)
+			}
+			if got := intact(child, owner, wasmv1alpha1.EnvoyFilterConfig); got != test.intact {
+				t.Errorf("intact: %t, want %t", got, test.intact)
+			}
+		})
+	}
+}
+
+func TestComplete(t *testing.T) {
+	stamp := func(child *metav1.PartialObjectMetadata, generation string) {
+		child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] = generation
+	}
+	tests := map[string]struct {
+		change func(config, filter *metav1.PartialObjectMetadata, children Children)
+		want   bool
+	}{
+		"the filter was written last":  {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2") }, true},
+		"the config was written last":  {func(config, filter *metav1.PartialObjectMetadata, _ Children) { stamp(config, "2"); stamp(filter, "1") }, true},
+		"an earlier generation":        {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "1") }, false},
+		"interrupted after the config": {func(_, _ *metav1.PartialObjectMetadata, _ Children) {}, false},
+		"no number":                    {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "two") }, false},
+		"one half is gone": {func(config, _ *metav1.PartialObjectMetadata, children Children) {
+			stamp(config, "2")
+			delete(children, wasmv1alpha1.EnvoyFilterFilter)
+		}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			owner := newOwner()
+			config, filter := newChild(owner, wasmv1alpha1.EnvoyFilterConfig), newChild(owner, wasmv1alpha1.EnvoyFilterFilter)
+			children := Children{wasmv1alpha1.EnvoyFilterConfig: config, wasmv1alpha1.EnvoyFilterFilter: filter}
+			test.change(config, filter, children)
+			if got := children.Complete(owner); got != test.want {
+				t.Errorf("complete: %t, want %t", got, test.want)
+			}
+		})
+	}
+}
