@@ -152,7 +152,7 @@ func (r *WasmPluginReconciler) observe(ctx context.Context, key types.Namespaced
 		return nil, nil, err
 	}
 	children := apply.Children{}
-	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
+	for _, role := range translate.Roles {
 		child := partial(translate.EnvoyFilterKind)
 		name := types.NamespacedName{Namespace: key.Namespace, Name: translate.EnvoyFilterName(key.Name, role)}
 		switch err := r.Client.Get(ctx, name, child); {

@@ -90,7 +90,7 @@ func appliedHash(child *metav1.PartialObjectMetadata) string {
 // Complete says whether both halves stand, intact, as rendered from the plugin's present generation.
 func (c Children) Complete(plugin Owner) bool {
 	rendered := int64(0)
-	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
+	for _, role := range translate.Roles {
 		child := c[role]
 		if child == nil || !intact(child, plugin, role) {
 			return false

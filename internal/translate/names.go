@@ -12,6 +12,9 @@ import (
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
+// Roles are the halves of a pair.
+var Roles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter}
+
 // EnvoyFilterName is the name of a half of a plugin's pair. A plugin's name has at most 63 characters, so this one is
 // never shortened and two plugins never share it.
 func EnvoyFilterName(plugin string, role wasmv1alpha1.EnvoyFilterRole) string {
@@ -20,7 +23,7 @@ func EnvoyFilterName(plugin string, role wasmv1alpha1.EnvoyFilterRole) string {
 
 // PluginName is the inverse of EnvoyFilterName: the plugin that an EnvoyFilter's name is made of.
 func PluginName(envoyFilter string) (string, bool) {
-	for _, role := range []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter} {
+	for _, role := range Roles {
 		if plugin, ok := strings.CutSuffix(envoyFilter, EnvoyFilterName("", role)); ok && plugin != "" {
 			return plugin, true
 		}
