@@ -3,7 +3,9 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -11,22 +13,33 @@ import (
 // secretKeys are parts of keys under which people keep what nobody else should read.
 var secretKeys = []string{"credential", "password", "token", "secret", "key"}
 
-// Mask returns text with every string replaced that stands in the rules, however deep, under a key that names something
-// secret. It is for words of others that may repeat rules: an API server's, a plugin's, Envoy's.
-func Mask(text string, raw []byte) string {
-	var object map[string]any
-	if checkBounds(raw) != nil || json.Unmarshal(raw, &object) != nil {
-		return text
+// shortestSecret is in bytes. Of a document from a Secret, what is shorter is left where it stands: a "/" or "GET" tells
+// nobody anything, and with it most of a message would go.
+const shortestSecret = 4
+
+// Mask returns text with every string replaced that stands in the inline rules, however deep, under a key that names
+// something secret, and with every string replaced, names too, that stands in one of the documents that came from a
+// Secret. It is for words of others that may repeat rules: an API server's, a plugin's, Envoy's.
+func Mask(text string, inline []byte, fromSecrets ...[]byte) string {
+	var secrets []string
+	if object, err := parse(inline); err == nil {
+		secrets = secretStrings(object, false)
 	}
-	secrets := secretStrings(object, false)
-	// The longest first: one may be a part of another.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, document := range fromSecrets {
+		secrets = append(secrets, longStrings(document)...)
+	}
+	forms := map[string]bool{}
 	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "***")
+		addForms(forms, secret)
+	}
+	// The longest first: one may be a part of another.
+	for _, form := range slices.SortedFunc(maps.Keys(forms), func(a, b string) int { return len(b) - len(a) }) {
+		text = strings.ReplaceAll(text, form, "***")
 	}
 	return text
 }
 
+// secretStrings returns the strings under a key that names something secret.
 func secretStrings(value any, secret bool) []string {
 	var found []string
 	switch value := value.(type) {
@@ -49,4 +62,45 @@ func secretStrings(value any, secret bool) []string {
 func isSecretKey(key string) bool {
 	key = strings.ToLower(key)
 	return slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(key, part) })
+}
+
+// longStrings returns the names and strings of a document; one that is no rules is a string itself.
+func longStrings(document []byte) []string {
+	found := []string{string(bytes.TrimSpace(document))}
+	if object, err := parse(document); err == nil {
+		found = append(secretStrings(object, true), names(object)...)
+	}
+	return slices.DeleteFunc(found, func(text string) bool { return len(text) < shortestSecret })
+}
+
+func names(value any) []string {
+	var found []string
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			found = append(append(found, name), names(member)...)
+		}
+	case []any:
+		for _, member := range value {
+			found = append(found, names(member)...)
+		}
+	}
+	return found
+}
+
+// addForms adds a string as it is, as it stands in the rules' text, and as that stands in an EnvoyFilter.
+func addForms(forms map[string]bool, text string) {
+	inRules := quoted(text, false)
+	for _, form := range []string{text, inRules, quoted(text, true), quoted(inRules, false), quoted(inRules, true)} {
+		forms[form] = true
+	}
+}
+
+// quoted escapes a string as JSON does, and <, > and & too, as Go's encoder does unless told otherwise.
+func quoted(text string, escapeHTML bool) string {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(escapeHTML)
+	_ = encoder.Encode(text) // a string can always be written
+	return out.String()[1 : out.Len()-2]
 }

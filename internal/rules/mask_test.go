@@ -2,7 +2,10 @@
 
 package rules
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestMask(t *testing.T) {
 	raw := []byte(`{"basic_auth_rules":[{"prefix":"/shop","credentials":["ok:test","ok:testing"]}],
@@ -23,6 +26,37 @@ func TestMask(t *testing.T) {
 		})
 	}
 	if got := Mask("as it is", []byte(`not JSON`)); got != "as it is" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestMaskFromSecret masks every string of a Secret, whatever its name, in every form in which others repeat it.
+func TestMaskFromSecret(t *testing.T) {
+	secret := []byte(`{"users":{"alice":"wonderland"},"list":[{"s3cr3t":1},"a\"b<c"],"prefix":"/","method":"GET"}`)
+	tests := map[string]struct{ in, want string }{
+		"a string":                  {`bad "wonderland"`, `bad "***"`},
+		"a name":                    {`no alice`, `no ***`},
+		"a name in a list":          {`no s3cr3t`, `no ***`},
+		"as it is":                  {`no a"b<c here`, `no *** here`},
+		"in the rules' text":        {`no a\"b<c here`, `no *** here`},
+		"escaped once more":         {`no a\\\"b<c here`, `no *** here`},
+		"escaped for HTML":          {`no a\"b\u003cc here`, `no *** here`},
+		"in an object, for HTML":    {`no a\\\"b\u003cc here`, `no *** here`},
+		"too short to be a secret":  {"GET /shop", "GET /shop"},
+		"an inline secret, besides": {"ok:test", "***"},
+		"what is no secret stays":   {"EnvoyFilter shop/auth-config", "EnvoyFilter shop/auth-config"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Mask(test.in, []byte(`{"credentials":["ok:test"]}`), secret); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+	if got := Mask("found plain text", nil, []byte("plain text\n"), []byte(" ")); got != "found ***" {
+		t.Errorf("a document that is no rules: got %q", got)
+	}
+	if got := Mask("deep", nil, []byte(nested(9995))); !strings.Contains(got, "deep") {
 		t.Errorf("got %q", got)
 	}
 }

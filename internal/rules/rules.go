@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"unicode/utf8"
 )
 
 const (
@@ -22,18 +25,45 @@ const (
 // Canonical returns the JSON object in raw with keys sorted and without spaces. Numbers stay as they are written, so a
 // 64-bit integer keeps all its digits. Its errors are sentences that quote nothing of the rules.
 func Canonical(raw []byte) (string, error) {
-	if err := checkBounds(raw); err != nil {
+	object, err := parse(raw)
+	if err != nil {
 		return "", err
+	}
+	return write(object)
+}
+
+// parse reads one JSON object, without loss. Where a name stands twice in an object, the last one counts.
+func parse(raw []byte) (map[string]any, error) {
+	if err := checkBounds(raw); err != nil {
+		return nil, err
+	}
+	// The decoder would put U+FFFD in the place of either, and so change a password without a word.
+	if !utf8.Valid(raw) {
+		return nil, errors.New("isn't UTF-8; save it as UTF-8")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil || object == nil {
-		return "", errors.New("must be a JSON object, for example {\"key\": \"value\"}")
+		return nil, errors.New("must be a JSON object, for example {\"key\": \"value\"}")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return "", errors.New("has something after the JSON object; keep one object")
+		return nil, errors.New("has something after the JSON object; keep one object")
 	}
+	if hasLoneSurrogate(raw) {
+		return nil, errors.New("has an escape of half a character, between \\ud800 and \\udfff, without its other half; write the character itself")
+	}
+	return object, nil
+}
+
+// escapes matches a pair of surrogates, a lone one, or another escape, whichever comes next.
+var escapes = regexp.MustCompile(`\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..|\\.`)
+
+func hasLoneSurrogate(json []byte) bool {
+	return slices.ContainsFunc(escapes.FindAll(json, -1), func(escape []byte) bool { return len(escape) == len(`\udddd`) })
+}
+
+func write(object map[string]any) (string, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
