@@ -33,6 +33,13 @@ const (
 	ReasonNotSupported = "NotSupported"
 	// ReasonRootNamespace (False): scope Namespace in the mesh's root namespace, where it would reach every proxy.
 	ReasonRootNamespace = "RootNamespace"
+	// ReasonReferenceNotFound (False): a ConfigMap, a Secret or a key that the spec names doesn't exist.
+	ReasonReferenceNotFound = "ReferenceNotFound"
+	// ReasonReferenceNotPermitted (False): a ConfigMap or a Secret that the spec names may not be read.
+	ReasonReferenceNotPermitted = "ReferenceNotPermitted"
+	// ReasonRenderedTooLarge (False, also of Applied): an EnvoyFilter would become too large to be stored, by itself or with
+	// what stands in it until a change is complete.
+	ReasonRenderedTooLarge = "RenderedTooLarge"
 )
 
 // Reasons of Applied.
@@ -45,6 +52,9 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonApplyFailed (False): the API server could not be reached or failed; the operator tries again.
 	ReasonApplyFailed = "ApplyFailed"
+	// ReasonDeleting (False): an EnvoyFilter is being deleted, and a finalizer of somebody else holds it; the operator makes
+	// it again when it is gone.
+	ReasonDeleting = "Deleting"
 	// ReasonNotAccepted (Unknown): nothing was applied, since the spec isn't accepted.
 	ReasonNotAccepted = "NotAccepted"
 )

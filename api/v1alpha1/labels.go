@@ -21,8 +21,9 @@ const (
 const (
 	// AnnotationPluginUID is the UID of the WasmPlugin.
 	AnnotationPluginUID = "wasm.solarmesh.io/plugin-uid"
-	// AnnotationPluginGeneration is the WasmPlugin's generation that the pair was last rendered from. It stands on the
-	// EnvoyFilter that was written last, so that it is there only when the whole pair is.
+	// AnnotationPluginGeneration is the WasmPlugin's generation that the pair was last rendered from, and a hash of the
+	// sources, if it has some: 7 or 7-1c2d3e4f. It stands on the EnvoyFilter that was written last, so that it is there only
+	// when the whole pair is.
 	AnnotationPluginGeneration = "wasm.solarmesh.io/plugin-generation"
 	// AnnotationHash is a hash of the rendered spec.
 	AnnotationHash = "wasm.solarmesh.io/hash"
@@ -32,7 +33,28 @@ const (
 	// AnnotationGeneration is the EnvoyFilter's own generation as the operator left it. Another generation means that
 	// somebody else changed the spec.
 	AnnotationGeneration = "wasm.solarmesh.io/generation"
+	// AnnotationSources tells, on the half with the configuration, which versions of ConfigMaps and Secrets the rules were
+	// made of, as JSON.
+	AnnotationSources = "wasm.solarmesh.io/sources"
+	// AnnotationInstances has, on the half with the configuration, a checksum and the names under which it delivers: one that
+	// the filter refers to must never go missing there.
+	AnnotationInstances = "wasm.solarmesh.io/instances"
 )
+
+// AnnotationRefresh on a WasmPlugin makes the operator read the Secrets that its rules come from, at once, whenever its
+// value changes.
+const AnnotationRefresh = "wasm.solarmesh.io/refresh"
+
+// LabelRules with the value RulesAllowed on a Secret is its owner's consent that its values may become rules of plugins,
+// and so stand in EnvoyFilters, which more people may read.
+const (
+	LabelRules   = "wasm.solarmesh.io/rules"
+	RulesAllowed = "allowed"
+)
+
+// LabelRevision is Istio's: the control plane that an object is meant for. A WasmPlugin's goes to its EnvoyFilters, as no
+// other label does.
+const LabelRevision = "istio.io/rev"
 
 // Roles of an EnvoyFilter, the values of LabelRole.
 const (

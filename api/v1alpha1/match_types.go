@@ -19,20 +19,24 @@ type WorkloadSelector struct {
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
 }
 
-// TargetReference names a Gateway API gateway of this namespace, or what a waypoint serves.
+// TargetReference names a Gateway of the plugin's namespace, or, in the mesh's root namespace, the GatewayClass of all
+// waypoints. Those are the kinds that istiod honours on an EnvoyFilter.
+// +kubebuilder:validation:XValidation:rule="has(self.group) && self.group == 'gateway.networking.k8s.io'",message="must be gateway.networking.k8s.io, the only one that istiod honours on an EnvoyFilter; pick other proxies by selector",fieldPath=".group"
+// +kubebuilder:validation:XValidation:rule="self.kind in ['Gateway', 'GatewayClass']",message="must be Gateway or GatewayClass, the only kinds that istiod honours on an EnvoyFilter; pick other proxies by selector",fieldPath=".kind"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'GatewayClass' || self.name == 'istio-waypoint'",message="istio-waypoint is the only GatewayClass that istiod honours on an EnvoyFilter; name a Gateway",fieldPath=".name"
 type TargetReference struct {
-	// group is the API group; empty for the core group.
+	// group is gateway.networking.k8s.io.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Group *string `json:"group,omitempty"`
 
-	// kind is for example Gateway or Service.
+	// kind is Gateway or GatewayClass.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Kind string `json:"kind,omitempty"`
 
-	// name is the object's name.
+	// name is the Gateway's name. A GatewayClass is istio-waypoint: every waypoint of the mesh.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -125,20 +129,21 @@ type Placement struct {
 	After string `json:"after,omitempty"`
 }
 
-// Override gives some requests other rules, or none.
+// Override gives some requests other rules, or none. Proxies of Istio 1.21 on.
 // +kubebuilder:validation:ExactlyOneOf=rules;rulesFrom;mode
 type Override struct {
 	// match picks the requests.
 	// +required
 	Match OverrideMatch `json:"match,omitzero"`
 
-	// rules replaces the plugin's rules for these requests.
+	// rules replaces the plugin's rules for these requests, within the same bounds.
 	// +optional
+	// +mapType=atomic
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Rules *apiextensionsv1.JSON `json:"rules,omitempty"`
 
-	// rulesFrom replaces the plugin's rules for these requests, merged in order.
+	// rulesFrom replaces the plugin's rules for these requests, each source merged over those before it.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -159,24 +164,27 @@ const (
 	OverrideDisable OverrideMode = "Disable"
 )
 
-// OverrideMatch picks requests. Hosts and routes are ANDed.
+// OverrideMatch picks requests by the virtual host and the route that serve them. Hosts and routes are ANDed.
 // +kubebuilder:validation:AtLeastOneOf=hosts;routes
+// +kubebuilder:validation:XValidation:rule="!has(self.hosts) || self.hosts.all(host, host.matches('^([*]|([*][.])?[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?)$'))",message="a host is a name in lower case without a port, such as shop.example.com or *.example.com",fieldPath=".hosts"
 type OverrideMatch struct {
-	// hosts are virtual hosts' domains, literally: a wildcard means the virtual host of that very name.
+	// hosts are domains of virtual hosts, literally: a wildcard means the virtual host of that very name, not what it
+	// covers. They need istiod 1.25 or newer.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	Hosts []string `json:"hosts,omitempty"`
 
-	// routes are names of routes.
+	// routes are names of routes, as Envoy has them: the name in a VirtualService's http (with a dot and the name of its
+	// match, where that has one), or the name of an HTTPRoute's rule; of a rule without one, NAMESPACE.NAME.RULE, where
+	// RULE is its number from 0.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:MaxLength=512
 	Routes []string `json:"routes,omitempty"`
 }

@@ -26,14 +26,17 @@ type VMConfig struct {
 }
 
 // EnvVar is an environment variable of a plugin's VM.
-// +kubebuilder:validation:XValidation:rule="!has(self.valueFrom) || self.valueFrom != 'HOST' || !has(self.value)",message="value: leave it out with valueFrom HOST, which takes the proxy's own value"
+// +kubebuilder:validation:XValidation:rule="self.name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="has letters, digits and -._ only, and begins with no digit",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="!self.name.startsWith('ISTIO_META_')",message="names that begin with ISTIO_META_ are reserved for the mesh",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="!has(self.valueFrom) || self.valueFrom != 'HOST' || !has(self.value)",message="leave it out with valueFrom HOST, which takes the proxy's own value",fieldPath=".value"
 type EnvVar struct {
+	// The rules about name stand above, on the whole, since the API server repeats a name that breaks a rule of its own, and
+	// people write NAME=SECRET.
+
 	// name is the variable's name. Names that begin with ISTIO_META_ are the mesh's own.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z][-._a-zA-Z0-9]*$`
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('ISTIO_META_')",message="names that begin with ISTIO_META_ are reserved for the mesh"
 	Name string `json:"name,omitempty"`
 
 	// valueFrom says where the value comes from: INLINE (default), from value, or HOST, from the proxy's own variable of
@@ -60,27 +63,31 @@ const (
 // EnvoyConfig holds fields of Envoy's PluginConfig and VmConfig.
 // +kubebuilder:validation:MinProperties=1
 type EnvoyConfig struct {
-	// allowOnHeadersStopIteration lets a plugin stop at the headers only (Envoy's allow_on_headers_stop_iteration,
-	// proxies of Istio 1.28 on).
+	// allowOnHeadersStopIteration lets a plugin hold back the headers while the body still reaches it (Envoy's
+	// allow_on_headers_stop_iteration). Default: Envoy's, where the body is held back as well. It needs proxies of Istio
+	// 1.28 or newer.
 	// +optional
 	AllowOnHeadersStopIteration Switch `json:"allowOnHeadersStopIteration,omitempty"`
 
-	// capabilityRestriction names all that the plugin may call (Envoy's capability_restriction_config).
+	// capabilityRestriction names all that the plugin may call or be called for (Envoy's capability_restriction_config).
+	// Default: everything. A change starts a new VM.
 	// +optional
 	CapabilityRestriction CapabilityRestriction `json:"capabilityRestriction,omitempty,omitzero"`
 
-	// reloadConfig says how often a failed VM is started anew under FAIL_RELOAD (Envoy's reload_config).
+	// reloadConfig says how often a failed VM is started anew (Envoy's reload_config). Only with failStrategy FAIL_RELOAD,
+	// and so on proxies of Istio 1.25 or newer.
 	// +optional
 	ReloadConfig ReloadConfig `json:"reloadConfig,omitempty,omitzero"`
 
-	// vmConfiguration is passed to the VM when it starts (Envoy's vm_config.configuration).
+	// vmConfiguration is passed to the VM when it starts (Envoy's vm_config.configuration). A change starts a new VM.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
 	VMConfiguration string `json:"vmConfiguration,omitempty"`
 
 	// nackOnCodeCacheMiss refuses a configuration whose module isn't in Envoy's cache yet (Envoy's
-	// vm_config.nack_on_code_cache_miss).
+	// vm_config.nack_on_code_cache_miss). Default: Disabled. Without an effect where Istio's agent fetches the module, since
+	// Envoy then reads a file.
 	// +optional
 	NackOnCodeCacheMiss Switch `json:"nackOnCodeCacheMiss,omitempty"`
 }
@@ -109,6 +116,7 @@ type CapabilityRestriction struct {
 
 // ReloadConfig says how often a failed VM is started anew.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.baseIntervalSeconds) || !has(self.maxIntervalSeconds) || self.maxIntervalSeconds >= self.baseIntervalSeconds",message="is shorter than baseIntervalSeconds; raise it",fieldPath=".maxIntervalSeconds"
 type ReloadConfig struct {
 	// baseIntervalSeconds is the first interval of the backoff. Envoy's default: 1.
 	// +optional
@@ -125,11 +133,12 @@ type ReloadConfig struct {
 
 // ProxyVersion is a range of proxy versions.
 type ProxyVersion struct {
-	// minimum is the oldest release of Istio whose proxies get the plugin, for example "1.21".
+	// minimum is the oldest release of Istio whose proxies get the plugin, for example "1.21": 1.12 or newer, and no older
+	// than what the fields in use need.
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^1\.[1-9][0-9]{0,2}$`
+	// +kubebuilder:validation:Pattern=`^1\.(1[2-9]|[2-9][0-9])$`
 	Minimum string `json:"minimum,omitempty"`
 }
 

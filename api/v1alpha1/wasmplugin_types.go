@@ -10,7 +10,8 @@ import (
 // WasmPlugin runs a WebAssembly plugin in proxies of an Istio mesh.
 //
 // The operator turns it into two EnvoyFilters of its namespace, <name>-config (the plugin's configuration, an
-// EXTENSION_CONFIG) and <name>-filter (where it stands in the filter chain, an HTTP_FILTER). They go when it goes.
+// EXTENSION_CONFIG) and <name>-filter (where it stands in the filter chain, an HTTP_FILTER or NETWORK_FILTER, and which
+// requests are overridden). They go when it goes.
 //
 // +genclient
 // +kubebuilder:object:root=true
@@ -54,20 +55,31 @@ type WasmPluginList struct {
 // +kubebuilder:validation:AtMostOneOf=rules;rulesText
 // +kubebuilder:validation:AtMostOneOf=rulesFrom;rulesText
 // +kubebuilder:validation:AtMostOneOf=phase;placement
-// +kubebuilder:validation:XValidation:rule="!has(self.sha256) || !self.url.contains('@sha256:') || self.url.endsWith('@sha256:' + self.sha256)",message="sha256: differs from the digest in url; keep one of them, or make them equal"
-// +kubebuilder:validation:XValidation:rule="!has(self.delivery) || self.delivery != 'Direct' || (!has(self.imagePullSecret) && !self.url.startsWith('store://'))",message="delivery: Direct works neither with imagePullSecret nor with a store:// url, since the proxy fetches from url itself; set Store or leave it out"
+// +kubebuilder:validation:XValidation:rule="self.url.matches('^[!-~]+$') && !self.url.contains('#')",message="must be printable ASCII without spaces or a fragment (#)",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.contains('://') || self.url.matches('^(oci|https?|store)://')",message="has an unknown scheme; use oci://, https://, http:// or store://",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="self.url.contains('://') ? self.url.matches('^[a-z]+://[^/:?]') : self.url.matches('^[^/:?]')",message="has no host; write for example oci://registry.example.com/plugin:1.0",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.matches('^(https?|store)://[^/?]*@')",message="must not contain a user name or password; the module must be readable without them",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="self.url.matches('^(https?|store)://') || self.url.matches('^[^@]*(@sha256:[a-f0-9]{64})?$')",message="has an @ that begins no digest; a digest is @sha256: and 64 lower-case hex digits, and a user name or password must not stand here: name a Secret in imagePullSecret",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="self.url.matches('^(https?|store)://') || self.url.matches('^(oci://)?([[][^]/]*[]])?[-A-Za-z0-9._:/@]*$')",message="has a character that no image's name has; write for example oci://registry.example.com/plugin:1.0",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.matches('^https?://') || (isURL(self.url) && url(self.url).getHostname().size() > 0)",message="is not a valid URL; check the host and %-escapes",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.matches('^[a-z]+://[^/]*:(0*|[0-9]{6,})/') && (self.url.contains('://') || !self.url.matches('^[^/]*:(0*|[0-9]{6,})/'))",message="has a port that is empty, 0 or above 65535",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.matches('^((oci|https?)://)?([^/?:@[]*[.])?(0[xX][0-9A-Fa-f]*|[0-9]+)[.]?([:/?]|$)') || self.url.matches('^((oci|https?)://)?((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])([:/?]|$)')",message="has a host that is a number, or an address in an unusual form; write its name, or an address such as 192.0.2.1 (for a user of Docker Hub docker.io/USER/…)",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!self.url.matches('^((oci|https?)://)?(169[.]254[.][0-9.]+([:/?]|$)|100[.]100[.]100[.]200([:/?]|$)|168[.]63[.]129[.]16([:/?]|$)|192[.]0[.]0[.]192([:/?]|$)|(?i:[[](fe[89ab][0-9a-f]:|fd00:0?ec2:|fd20:0{0,2}ce:|0{0,2}64:ff9b:|0{1,4}:|::)))') || self.url.matches('^((oci|https?)://)?[[]::1[]]')",message="names a link-local address, that of a cloud's metadata service, or an IPv6 address that wraps one of IPv4; write the host that serves the module",fieldPath=".url"
+// +kubebuilder:validation:XValidation:rule="!has(self.sha256) || !self.url.contains('@sha256:') || self.url.endsWith('@sha256:' + self.sha256)",message="differs from the digest in url; keep one of them, or make them equal",fieldPath=".sha256"
+// +kubebuilder:validation:XValidation:rule="!has(self.delivery) || self.delivery != 'Direct' || (!has(self.imagePullSecret) && !self.url.startsWith('store://'))",message="Direct works neither with imagePullSecret nor with a store:// url, since the proxy fetches from url itself; set Store or leave it out",fieldPath=".delivery"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'NETWORK' || (!has(self.overrides) && !has(self.placement))",message="NETWORK takes neither overrides nor placement, which are about HTTP; take them out",fieldPath=".type"
+// +kubebuilder:validation:XValidation:rule="!has(self.targetRefs) || !has(self.match) || self.match.all(m, !has(m.context) || m.context in ['GATEWAY', 'ANY'])",message="targetRefs name gateways and waypoints, which have no such context; with them it is GATEWAY or ANY",fieldPath=".match"
+// +kubebuilder:validation:XValidation:rule="!has(self.envoy) || !has(self.envoy.reloadConfig) || (has(self.failStrategy) && self.failStrategy == 'FAIL_RELOAD')",message="has an effect only with failStrategy: FAIL_RELOAD; set that, or take this out",fieldPath=".envoy.reloadConfig"
 type WasmPluginSpec struct {
+	// The rules about url stand above, on the whole: of a field with a rule of its own the API server repeats the value when
+	// the rule is broken, and that value may hold a password.
+
 	// url says where the module is: oci://registry/repository:tag or @sha256:digest (the scheme may be left out),
-	// https://, http://, or store://NAME[:TAG] for the operator's own store. Credentials never stand in it.
+	// https://, http://, or store://NAME[:TAG] for the operator's own store. Credentials never stand in it, nor does a
+	// link-local address or that of a cloud's metadata service.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$') && !self.contains('#')",message="must be printable ASCII without spaces or a fragment (#)"
-	// +kubebuilder:validation:XValidation:rule="!self.contains('://') || self.matches('^(oci|https?|store)://')",message="unknown scheme; use oci://, https://, http:// or store://"
-	// +kubebuilder:validation:XValidation:rule="self.contains('://') ? self.matches('^[a-z]+://[^/:?]') : self.matches('^[^/:?]')",message="has no host; write for example oci://registry.example.com/plugin:1.0"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]*@[^/]*/') && !self.matches('^[^/@]*:[^/@]*@[^/]*/') && !self.matches('^https?://[^/]*@')",message="must not contain a user name or password; name a Secret in imagePullSecret"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://') || (isURL(self) && url(self).getHostname() != '')",message="not a valid URL; check the host and %-escapes"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]*:(0*|[0-9]{6,})/')",message="has a port that is empty, 0 or above 65535"
 	URL string `json:"url,omitempty"`
 
 	// sha256 pins the module, 64 lower-case hex digits. For oci it is the digest of the image's manifest, for http(s) of
@@ -101,8 +113,9 @@ type WasmPluginSpec struct {
 	PluginName string `json:"pluginName,omitempty"`
 
 	// rules is the plugin's configuration, a JSON object. The same value arrives at the plugin as text: numbers as they
-	// are written, keys sorted. At most 256 KiB and 64 levels.
+	// are written, keys sorted. At most 256 KiB and 64 levels. To server-side apply it is one value, with one owner.
 	// +optional
+	// +mapType=atomic
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Rules *apiextensionsv1.JSON `json:"rules,omitempty"`
@@ -113,18 +126,22 @@ type WasmPluginSpec struct {
 	// +kubebuilder:validation:MaxLength=262144
 	RulesText string `json:"rulesText,omitempty"`
 
-	// rulesFrom is merged in order over rules, each as a JSON merge patch (RFC 7386).
+	// rulesFrom is merged in order over rules, each source as a JSON merge patch (RFC 7386): objects are merged, null
+	// takes a member out, anything else replaces. The bounds of rules hold for the result. When a source changes, the
+	// plugin's rules change.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	RulesFrom []RulesSource `json:"rulesFrom,omitempty"`
 
-	// overrides gives requests of some hosts or routes other rules, or none. The most specific one wins.
+	// overrides gives requests of some hosts or routes other rules, or none. The most specific one wins: a route of a host,
+	// then a route, then a host. At most 512 pairs of host and route in all. Not with type NETWORK.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.map(o, (has(o.match.hosts) ? o.match.hosts.size() : 1) * (has(o.match.routes) ? o.match.routes.size() : 1)).sum() <= 512",message="name more than 512 pairs of host and route; split the plugin, or match fewer"
 	Overrides []Override `json:"overrides,omitempty"`
 
 	// selector picks the proxies of this namespace, or of all namespaces where this is the mesh's root namespace, by the
@@ -132,9 +149,12 @@ type WasmPluginSpec struct {
 	// +optional
 	Selector WorkloadSelector `json:"selector,omitempty,omitzero"`
 
-	// targetRefs names Gateway API gateways, or what a waypoint serves.
+	// targetRefs picks the proxies of Gateways of the Gateway API, waypoints among them. It needs istiod 1.27 or newer:
+	// older ones ignore it and patch every proxy of the namespace, so the operator then refuses it.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	TargetRefs []TargetReference `json:"targetRefs,omitempty"`
@@ -143,14 +163,16 @@ type WasmPluginSpec struct {
 	// +optional
 	Scope Scope `json:"scope,omitempty"`
 
-	// match picks the listeners: any one of these. Default: every listener of a gateway.
+	// match picks the listeners: any one of these. Default: every listener of a gateway, and with targetRefs of a waypoint
+	// too.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Match []TrafficSelector `json:"match,omitempty"`
 
-	// type is HTTP (default), for a plugin that filters requests, or NETWORK, for one that filters connections.
+	// type is HTTP (default), for a plugin that filters requests, or NETWORK (proxies of Istio 1.20 on), for one that
+	// filters connections.
 	// +optional
 	Type PluginType `json:"type,omitempty"`
 
@@ -159,7 +181,7 @@ type WasmPluginSpec struct {
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
-	// placement puts the plugin directly before or after a named filter, instead of phase.
+	// placement puts the plugin directly before or after a named filter, instead of phase. Not with type NETWORK.
 	// +optional
 	Placement Placement `json:"placement,omitempty,omitzero"`
 
@@ -170,7 +192,8 @@ type WasmPluginSpec struct {
 	Priority *int32 `json:"priority,omitempty"`
 
 	// failStrategy says what happens to requests when the plugin can't be fetched or its VM fails. FAIL_CLOSE (default):
-	// they fail. FAIL_OPEN: they pass without it. FAIL_RELOAD: they fail until the VM was started anew.
+	// they fail. FAIL_OPEN: they pass without it. FAIL_RELOAD (proxies of Istio 1.25 on): a failed VM is started anew, at
+	// most as often as envoy.reloadConfig says, and until then they fail.
 	// +optional
 	FailStrategy FailStrategy `json:"failStrategy,omitempty"`
 
@@ -182,7 +205,8 @@ type WasmPluginSpec struct {
 	// +optional
 	Envoy EnvoyConfig `json:"envoy,omitempty,omitzero"`
 
-	// proxyVersion keeps the plugin from proxies that are too old for what it uses.
+	// proxyVersion keeps the plugin from older proxies. Default: what the fields in use need, and any proxy where they
+	// need nothing.
 	// +optional
 	ProxyVersion ProxyVersion `json:"proxyVersion,omitempty,omitzero"`
 

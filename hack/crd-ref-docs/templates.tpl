@@ -52,6 +52,6 @@ Rules: {{ template "rules" . }}.
 {{- define "rules" -}}
 {{- $rules := list }}
 {{- range .Validation }}{{ if not (or (hasPrefix "Required" .) (hasPrefix "Optional" .)) }}{{ $rules = append $rules . }}{{ end }}{{ end }}
-{{- range index .Markers "kubebuilder:validation:XValidation" }}{{ $rules = append $rules .Message }}{{ end }}
+{{- range index .Markers "kubebuilder:validation:XValidation" }}{{ $rules = append $rules (ternary .Message (printf "`%s` %s" (trimPrefix "." .FieldPath) .Message) (eq .FieldPath "")) }}{{ end }}
 {{- join " · " $rules | replace "|" "\\|" }}
 {{- end -}}

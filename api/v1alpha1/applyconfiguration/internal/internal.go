@@ -174,6 +174,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: rules
       type:
         namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON
+        elementRelationship: atomic
     - name: rulesFrom
       type:
         list:
@@ -424,6 +425,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: rules
       type:
         namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON
+        elementRelationship: atomic
     - name: rulesFrom
       type:
         list:
@@ -447,7 +449,10 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.TargetReference
-          elementRelationship: atomic
+          elementRelationship: associative
+          keys:
+          - kind
+          - name
     - name: type
       type:
         namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.PluginType

@@ -13,17 +13,21 @@ import (
 //
 // EnvoyConfig holds fields of Envoy's PluginConfig and VmConfig.
 type EnvoyConfigApplyConfiguration struct {
-	// allowOnHeadersStopIteration lets a plugin stop at the headers only (Envoy's allow_on_headers_stop_iteration,
-	// proxies of Istio 1.28 on).
+	// allowOnHeadersStopIteration lets a plugin hold back the headers while the body still reaches it (Envoy's
+	// allow_on_headers_stop_iteration). Default: Envoy's, where the body is held back as well. It needs proxies of Istio
+	// 1.28 or newer.
 	AllowOnHeadersStopIteration *apiv1alpha1.Switch `json:"allowOnHeadersStopIteration,omitempty"`
-	// capabilityRestriction names all that the plugin may call (Envoy's capability_restriction_config).
+	// capabilityRestriction names all that the plugin may call or be called for (Envoy's capability_restriction_config).
+	// Default: everything. A change starts a new VM.
 	CapabilityRestriction *CapabilityRestrictionApplyConfiguration `json:"capabilityRestriction,omitempty"`
-	// reloadConfig says how often a failed VM is started anew under FAIL_RELOAD (Envoy's reload_config).
+	// reloadConfig says how often a failed VM is started anew (Envoy's reload_config). Only with failStrategy FAIL_RELOAD,
+	// and so on proxies of Istio 1.25 or newer.
 	ReloadConfig *ReloadConfigApplyConfiguration `json:"reloadConfig,omitempty"`
-	// vmConfiguration is passed to the VM when it starts (Envoy's vm_config.configuration).
+	// vmConfiguration is passed to the VM when it starts (Envoy's vm_config.configuration). A change starts a new VM.
 	VMConfiguration *string `json:"vmConfiguration,omitempty"`
 	// nackOnCodeCacheMiss refuses a configuration whose module isn't in Envoy's cache yet (Envoy's
-	// vm_config.nack_on_code_cache_miss).
+	// vm_config.nack_on_code_cache_miss). Default: Disabled. Without an effect where Istio's agent fetches the module, since
+	// Envoy then reads a file.
 	NackOnCodeCacheMiss *apiv1alpha1.Switch `json:"nackOnCodeCacheMiss,omitempty"`
 }
 

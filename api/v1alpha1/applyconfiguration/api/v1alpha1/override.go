@@ -12,13 +12,13 @@ import (
 // OverrideApplyConfiguration represents a declarative configuration of the Override type for use
 // with apply.
 //
-// Override gives some requests other rules, or none.
+// Override gives some requests other rules, or none. Proxies of Istio 1.21 on.
 type OverrideApplyConfiguration struct {
 	// match picks the requests.
 	Match *OverrideMatchApplyConfiguration `json:"match,omitempty"`
-	// rules replaces the plugin's rules for these requests.
+	// rules replaces the plugin's rules for these requests, within the same bounds.
 	Rules *v1.JSON `json:"rules,omitempty"`
-	// rulesFrom replaces the plugin's rules for these requests, merged in order.
+	// rulesFrom replaces the plugin's rules for these requests, each source merged over those before it.
 	RulesFrom []RulesSourceApplyConfiguration `json:"rulesFrom,omitempty"`
 	// mode Disable keeps the plugin from these requests.
 	Mode *apiv1alpha1.OverrideMode `json:"mode,omitempty"`

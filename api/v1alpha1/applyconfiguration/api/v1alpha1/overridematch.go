@@ -7,11 +7,14 @@ package v1alpha1
 // OverrideMatchApplyConfiguration represents a declarative configuration of the OverrideMatch type for use
 // with apply.
 //
-// OverrideMatch picks requests. Hosts and routes are ANDed.
+// OverrideMatch picks requests by the virtual host and the route that serve them. Hosts and routes are ANDed.
 type OverrideMatchApplyConfiguration struct {
-	// hosts are virtual hosts' domains, literally: a wildcard means the virtual host of that very name.
+	// hosts are domains of virtual hosts, literally: a wildcard means the virtual host of that very name, not what it
+	// covers. They need istiod 1.25 or newer.
 	Hosts []string `json:"hosts,omitempty"`
-	// routes are names of routes.
+	// routes are names of routes, as Envoy has them: the name in a VirtualService's http (with a dot and the name of its
+	// match, where that has one), or the name of an HTTPRoute's rule; of a rule without one, NAMESPACE.NAME.RULE, where
+	// RULE is its number from 0.
 	Routes []string `json:"routes,omitempty"`
 }
 

@@ -9,7 +9,8 @@ package v1alpha1
 //
 // ProxyVersion is a range of proxy versions.
 type ProxyVersionApplyConfiguration struct {
-	// minimum is the oldest release of Istio whose proxies get the plugin, for example "1.21".
+	// minimum is the oldest release of Istio whose proxies get the plugin, for example "1.21": 1.12 or newer, and no older
+	// than what the fields in use need.
 	Minimum *string `json:"minimum,omitempty"`
 }
 

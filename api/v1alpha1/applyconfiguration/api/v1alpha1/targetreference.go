@@ -7,13 +7,14 @@ package v1alpha1
 // TargetReferenceApplyConfiguration represents a declarative configuration of the TargetReference type for use
 // with apply.
 //
-// TargetReference names a Gateway API gateway of this namespace, or what a waypoint serves.
+// TargetReference names a Gateway of the plugin's namespace, or, in the mesh's root namespace, the GatewayClass of all
+// waypoints. Those are the kinds that istiod honours on an EnvoyFilter.
 type TargetReferenceApplyConfiguration struct {
-	// group is the API group; empty for the core group.
+	// group is gateway.networking.k8s.io.
 	Group *string `json:"group,omitempty"`
-	// kind is for example Gateway or Service.
+	// kind is Gateway or GatewayClass.
 	Kind *string `json:"kind,omitempty"`
-	// name is the object's name.
+	// name is the Gateway's name. A GatewayClass is istio-waypoint: every waypoint of the mesh.
 	Name *string `json:"name,omitempty"`
 }
 

@@ -19,7 +19,8 @@ import (
 // WasmPlugin runs a WebAssembly plugin in proxies of an Istio mesh.
 //
 // The operator turns it into two EnvoyFilters of its namespace, <name>-config (the plugin's configuration, an
-// EXTENSION_CONFIG) and <name>-filter (where it stands in the filter chain, an HTTP_FILTER). They go when it goes.
+// EXTENSION_CONFIG) and <name>-filter (where it stands in the filter chain, an HTTP_FILTER or NETWORK_FILTER, and which
+// requests are overridden). They go when it goes.
 type WasmPluginApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object's metadata.

@@ -16,7 +16,8 @@ import (
 // or scope.
 type WasmPluginSpecApplyConfiguration struct {
 	// url says where the module is: oci://registry/repository:tag or @sha256:digest (the scheme may be left out),
-	// https://, http://, or store://NAME[:TAG] for the operator's own store. Credentials never stand in it.
+	// https://, http://, or store://NAME[:TAG] for the operator's own store. Credentials never stand in it, nor does a
+	// link-local address or that of a cloud's metadata service.
 	URL *string `json:"url,omitempty"`
 	// sha256 pins the module, 64 lower-case hex digits. For oci it is the digest of the image's manifest, for http(s) of
 	// the module itself after unpacking, both as in Istio's own WasmPlugin.
@@ -32,40 +33,48 @@ type WasmPluginSpecApplyConfiguration struct {
 	// pluginName selects one of several plugins in the module: Envoy's root_id.
 	PluginName *string `json:"pluginName,omitempty"`
 	// rules is the plugin's configuration, a JSON object. The same value arrives at the plugin as text: numbers as they
-	// are written, keys sorted. At most 256 KiB and 64 levels.
+	// are written, keys sorted. At most 256 KiB and 64 levels. To server-side apply it is one value, with one owner.
 	Rules *v1.JSON `json:"rules,omitempty"`
 	// rulesText is the plugin's configuration where that isn't JSON: it arrives byte for byte.
 	RulesText *string `json:"rulesText,omitempty"`
-	// rulesFrom is merged in order over rules, each as a JSON merge patch (RFC 7386).
+	// rulesFrom is merged in order over rules, each source as a JSON merge patch (RFC 7386): objects are merged, null
+	// takes a member out, anything else replaces. The bounds of rules hold for the result. When a source changes, the
+	// plugin's rules change.
 	RulesFrom []RulesSourceApplyConfiguration `json:"rulesFrom,omitempty"`
-	// overrides gives requests of some hosts or routes other rules, or none. The most specific one wins.
+	// overrides gives requests of some hosts or routes other rules, or none. The most specific one wins: a route of a host,
+	// then a route, then a host. At most 512 pairs of host and route in all. Not with type NETWORK.
 	Overrides []OverrideApplyConfiguration `json:"overrides,omitempty"`
 	// selector picks the proxies of this namespace, or of all namespaces where this is the mesh's root namespace, by the
 	// labels of their pods.
 	Selector *WorkloadSelectorApplyConfiguration `json:"selector,omitempty"`
-	// targetRefs names Gateway API gateways, or what a waypoint serves.
+	// targetRefs picks the proxies of Gateways of the Gateway API, waypoints among them. It needs istiod 1.27 or newer:
+	// older ones ignore it and patch every proxy of the namespace, so the operator then refuses it.
 	TargetRefs []TargetReferenceApplyConfiguration `json:"targetRefs,omitempty"`
 	// scope Namespace picks every proxy of this namespace.
 	Scope *apiv1alpha1.Scope `json:"scope,omitempty"`
-	// match picks the listeners: any one of these. Default: every listener of a gateway.
+	// match picks the listeners: any one of these. Default: every listener of a gateway, and with targetRefs of a waypoint
+	// too.
 	Match []TrafficSelectorApplyConfiguration `json:"match,omitempty"`
-	// type is HTTP (default), for a plugin that filters requests, or NETWORK, for one that filters connections.
+	// type is HTTP (default), for a plugin that filters requests, or NETWORK (proxies of Istio 1.20 on), for one that
+	// filters connections.
 	Type *apiv1alpha1.PluginType `json:"type,omitempty"`
 	// phase says where in the chain the plugin runs. AUTHN: first of all. AUTHZ, STATS, UNSPECIFIED (default): in this
 	// order, after Istio's authentication and authorization.
 	Phase *apiv1alpha1.Phase `json:"phase,omitempty"`
-	// placement puts the plugin directly before or after a named filter, instead of phase.
+	// placement puts the plugin directly before or after a named filter, instead of phase. Not with type NETWORK.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// priority orders plugins of one phase: the higher runs first. Default 0.
 	Priority *int32 `json:"priority,omitempty"`
 	// failStrategy says what happens to requests when the plugin can't be fetched or its VM fails. FAIL_CLOSE (default):
-	// they fail. FAIL_OPEN: they pass without it. FAIL_RELOAD: they fail until the VM was started anew.
+	// they fail. FAIL_OPEN: they pass without it. FAIL_RELOAD (proxies of Istio 1.25 on): a failed VM is started anew, at
+	// most as often as envoy.reloadConfig says, and until then they fail.
 	FailStrategy *apiv1alpha1.FailStrategy `json:"failStrategy,omitempty"`
 	// vmConfig is the environment of the plugin's VM.
 	VMConfig *VMConfigApplyConfiguration `json:"vmConfig,omitempty"`
 	// envoy holds what Istio's own WasmPlugin leaves out of Envoy's PluginConfig and VmConfig.
 	Envoy *EnvoyConfigApplyConfiguration `json:"envoy,omitempty"`
-	// proxyVersion keeps the plugin from proxies that are too old for what it uses.
+	// proxyVersion keeps the plugin from older proxies. Default: what the fields in use need, and any proxy where they
+	// need nothing.
 	ProxyVersion *ProxyVersionApplyConfiguration `json:"proxyVersion,omitempty"`
 	// delivery says where proxies fetch the module: Store (the operator's store) or Direct (url itself). Default: Store
 	// where the installation has one.
