@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/client-go/metadata"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -61,19 +62,27 @@ func run(ctx context.Context, options options) error {
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	rendering := translate.Options{RootNamespace: rootNamespace, AllowRootNamespaceScope: options.allowRootNamespaceScope}
+	rendering := translate.Options{
+		RootNamespace: rootNamespace, AllowRootNamespaceScope: options.allowRootNamespaceScope, IstioVersion: options.istioVersion,
+	}
 	renderer, err := translate.Fingerprint(rendering)
 	if err != nil {
 		return err
 	}
-	reconciler := &controllers.WasmPluginReconciler{
-		Client:   manager.GetClient(),
-		Live:     manager.GetAPIReader(),
-		Recorder: manager.GetEventRecorder("wasmplugin-operator"),
-		Options:  rendering,
-		Renderer: renderer,
+	watches, err := metadata.NewForConfigAndClient(config, manager.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("set up the watches of ConfigMaps: %w", err)
 	}
-	if err := reconciler.SetupWithManager(manager, options.concurrency); err != nil {
+	reconciler := &controllers.WasmPluginReconciler{
+		Client:        manager.GetClient(),
+		Live:          manager.GetAPIReader(),
+		Recorder:      manager.GetEventRecorder("wasmplugin-operator"),
+		Options:       rendering,
+		Renderer:      renderer,
+		Metadata:      watches,
+		SecretRefresh: options.secretRefresh,
+	}
+	if err := reconciler.SetupWithManager(ctx, manager, options.concurrency); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	if err := addProbes(manager); err != nil {

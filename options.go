@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,10 +24,14 @@ import (
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/controllers"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 // leaderElectionID names the lease. The RBAC rules name it too.
 const leaderElectionID = "wasmplugin-operator.solarmesh.io"
+
+// shortestSecretRefresh spares the API server: each plugin that names Secrets asks for each of them.
+const shortestSecretRefresh = 10 * time.Second
 
 // options is what the command line says.
 type options struct {
@@ -38,6 +43,8 @@ type options struct {
 	watchNamespaces         string
 	meshConfig              types.NamespacedName
 	allowRootNamespaceScope bool
+	istioVersion            string
+	secretRefresh           time.Duration
 	concurrency             int
 	version                 bool
 	zap                     zap.Options
@@ -57,6 +64,8 @@ func parseFlags(program string, args []string, output io.Writer) (options, error
 	o.meshConfig = types.NamespacedName{Namespace: "istio-system", Name: "istio"}
 	flags.Func("mesh-config", "Namespace and name of the ConfigMap with Istio's mesh config, from which the root namespace is read at the start. (default istio-system/istio)", o.setMeshConfig)
 	flags.BoolVar(&o.allowRootNamespaceScope, "allow-root-namespace-scope", false, "Accept scope Namespace in the mesh's root namespace, where it means every proxy of the mesh.")
+	flags.StringVar(&o.istioVersion, "istio-version", translate.DefaultIstioVersion, "Release of the mesh's oldest istiod. What it would misread is refused.")
+	flags.DurationVar(&o.secretRefresh, "secret-refresh-interval", 5*time.Minute, "How often to look whether the Secrets that plugins name have changed; at least 10s.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "How many plugins are worked on at a time.")
 	flags.BoolVar(&o.version, "version", false, "Print the version and exit.")
 	o.zap.BindFlags(flags)
@@ -85,6 +94,12 @@ func (o *options) check(rest []string) error {
 	}
 	if o.concurrency < 1 {
 		return errors.New("--max-concurrent-reconciles must be 1 or more")
+	}
+	if _, err := translate.IstioMinor(o.istioVersion); err != nil {
+		return fmt.Errorf("--istio-version: %w", err)
+	}
+	if o.secretRefresh < shortestSecretRefresh {
+		return fmt.Errorf("--secret-refresh-interval must be %s or more", shortestSecretRefresh)
 	}
 	return nil
 }

@@ -35,12 +35,12 @@ func CacheByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// trimPlugin keeps of managedFields the one entry that says what we reported.
+// trimPlugin keeps of managedFields what is about the status: what we reported, and what others put beside it.
 func trimPlugin(object any) (any, error) {
 	if plugin, ok := object.(*metav1.PartialObjectMetadata); ok {
 		trim(plugin)
 		plugin.ManagedFields = slices.DeleteFunc(plugin.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-			return !isOurStatus(entry)
+			return !isStatus(entry)
 		})
 	}
 	return object, nil

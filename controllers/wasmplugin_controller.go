@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,8 +28,9 @@ import (
 
 // WasmPluginReconciler turns WasmPlugins into their pairs of EnvoyFilters.
 //
-// It watches the metadata of both kinds only. A spec is read when metadata say that something is to be done, so that
-// memory doesn't grow with the size of rules, a restart reads none, and an object that can't be decoded stops no other.
+// It watches the metadata of both kinds only, and of the ConfigMaps that plugins name. A spec is read when metadata say
+// that something is to be done, so that memory doesn't grow with the size of rules, a restart reads none, and an object
+// that can't be decoded stops no other.
 type WasmPluginReconciler struct {
 	// Client reads metadata from the cache, and writes.
 	Client client.Client
@@ -40,8 +42,14 @@ type WasmPluginReconciler struct {
 	Options translate.Options
 	// Renderer is the options' translate.Fingerprint.
 	Renderer string
+	// Metadata watches the ConfigMaps that plugins name.
+	Metadata metadata.Interface
+	// SecretRefresh is about the time between two looks at the Secrets that a plugin names.
+	SecretRefresh time.Duration
 
-	written writtenVersions
+	sources   *sources
+	written   writtenVersions
+	evictions evictions
 }
 
 // refusedRetry is the least time after which an EnvoyFilter that the API server refused is offered again: a webhook
@@ -52,25 +60,44 @@ const refusedRetry = 5 * time.Minute
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/status,verbs=patch
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/finalizers,verbs=update
 // +kubebuilder:rbac:groups=networking.istio.io,resources=envoyfilters,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile brings one plugin's pair to what its spec says, and says so in its status.
 func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	plugin, children, err := r.observe(ctx, request.NamespacedName)
-	if err != nil || plugin.DeletionTimestamp != nil {
+	if apierrors.IsNotFound(err) || (err == nil && plugin.DeletionTimestamp != nil) {
 		// The garbage collector removes the pair, by its owner references.
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		r.sources.forget(request.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	if wait := r.written.behind(plugin, children); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if owner := r.owner(plugin); children.Complete(owner) && reported(owner, children) {
-		return ctrl.Result{}, nil
+	if settled, wait, err := r.settled(ctx, plugin, children); settled || err != nil {
+		return ctrl.Result{RequeueAfter: wait}, err
 	}
 	return r.reconcile(ctx, request.NamespacedName, children)
 }
 
-// reconcile reads the spec and goes through the stages: translate, apply, report.
+// settled says, by metadata alone, whether the pair stands as it would be rendered now, and the status says so. If it
+// does, it returns the time after which to look again, 0 for never.
+func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.PartialObjectMetadata, children apply.Children) (bool, time.Duration, error) {
+	var versions sourceVersions
+	if config := children[wasmv1alpha1.EnvoyFilterConfig]; config != nil {
+		versions = parseSourceVersions(config.Annotations[wasmv1alpha1.AnnotationSources])
+	}
+	owner := r.owner(plugin, r.sources.expected(plugin, versions))
+	if !children.Complete(owner) || !reported(owner, children) {
+		return false, 0, nil
+	}
+	return r.sources.unchanged(ctx, plugin, versions)
+}
+
+// reconcile reads the spec and goes through the stages: resolve, translate, apply, report.
 func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.NamespacedName, children apply.Children) (ctrl.Result, error) {
 	plugin := &wasmv1alpha1.WasmPlugin{}
 	if err := r.Live.Get(ctx, key, plugin); err != nil {
@@ -79,8 +106,12 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 	if plugin.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
+	resolved, err := r.resolve(ctx, plugin)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	observed := maps.Clone(children)
-	observation, applyErr := r.bring(ctx, plugin, children)
+	observation, applyErr := r.bring(ctx, resolved, children)
 	if apierrors.IsConflict(applyErr) {
 		// Something moved since it was observed. That is no news for the user: look again.
 		return ctrl.Result{}, applyErr
@@ -89,36 +120,48 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		// The namespace is being deleted, the EnvoyFilters were first, and the plugin follows.
 		return ctrl.Result{}, nil
 	}
-	if err := r.report(ctx, plugin, observation); err != nil {
+	wait, err := r.report(ctx, plugin, observation)
+	if err != nil {
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
 	r.written.remember(plugin, observed, children)
-	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
-		return ctrl.Result{RequeueAfter: refusedRetry + rand.N(refusedRetry)}, nil
+	if applyErr != nil {
+		return ctrl.Result{}, applyErr
 	}
-	return ctrl.Result{}, applyErr
+	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
+		wait = sooner(wait, refusedRetry+rand.N(refusedRetry))
+	}
+	return ctrl.Result{RequeueAfter: sooner(wait, r.sources.checkLater(key, resolved.versions))}, nil
+}
+
+// sooner returns the shorter time of two, of which 0 means never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // bring translates and applies. It returns an error only where trying again may help.
-func (r *WasmPluginReconciler) bring(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, children apply.Children) (status.Observation, error) {
-	owner := r.owner(metadataOf(plugin))
-	observation := status.Observation{Generation: plugin.Generation, EnvoyFilters: children.Standing(owner)}
+func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin, children apply.Children) (status.Observation, error) {
+	owner := plugin.owner
+	observation := status.Observation{Generation: owner.Generation, EnvoyFilters: children.Standing(owner)}
 	stands := len(observation.EnvoyFilters) > 0
-	pair, err := translate.Translate(translate.Input{Plugin: plugin, Options: r.Options})
+	pair, err := translate.Translate(plugin.Input)
 	if err != nil {
 		observation.Accepted = rejection(err, stands)
 		observation.Applied = status.NotApplied(stands)
 		return observation, nil
 	}
 	observation.Accepted = status.Accepted(pair.Notes)
-	err = apply.Pair(ctx, r.Client, owner, pair, children)
+	err = apply.Pair(ctx, r.Client, r.Live, owner, pair, children)
 	observation.EnvoyFilters = children.Standing(owner)
 	observation.Applied, err = applied(err, plugin)
 	return observation, err
 }
 
-func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata) apply.Owner {
-	return apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer}
+func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata, versions sourceVersions) apply.Owner {
+	return apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer, Sources: versions.String()}
 }
 
 func rejection(err error, pairStands bool) status.Verdict {
@@ -130,18 +173,28 @@ func rejection(err error, pairStands bool) status.Verdict {
 }
 
 // applied turns the outcome of a write into a verdict, and keeps the error where trying again may help.
-func applied(err error, plugin *wasmv1alpha1.WasmPlugin) (status.Verdict, error) {
-	var conflict *apply.ConflictError
+func applied(err error, plugin resolvedPlugin) (status.Verdict, error) {
+	var (
+		conflict *apply.ConflictError
+		deleting *apply.DeletingError
+		tooLarge *apply.TooLargeError
+	)
 	switch {
 	case err == nil:
 		return status.Applied(), nil
 	case errors.As(err, &conflict):
 		// The other object's going is an event.
 		return status.ApplyFailed(wasmv1alpha1.ReasonConflict, err.Error(), false), nil
+	case errors.As(err, &deleting):
+		// Its going is an event, too.
+		return status.ApplyFailed(wasmv1alpha1.ReasonDeleting, err.Error(), true), nil
+	case errors.As(err, &tooLarge):
+		return status.ApplyFailed(wasmv1alpha1.ReasonRenderedTooLarge, err.Error(), false), nil
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return status.ApplyFailed(wasmv1alpha1.ReasonRefused, masked(err, plugin), false), nil
+		return status.ApplyFailed(wasmv1alpha1.ReasonRefused, plugin.masked(err).Error(), false), nil
 	default:
-		return status.ApplyFailed(wasmv1alpha1.ReasonApplyFailed, masked(err, plugin), true), err
+		err = plugin.masked(err) // it is logged
+		return status.ApplyFailed(wasmv1alpha1.ReasonApplyFailed, err.Error(), true), err
 	}
 }
 

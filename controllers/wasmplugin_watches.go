@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
@@ -29,10 +31,15 @@ const (
 )
 
 // SetupWithManager starts the watches.
-func (r *WasmPluginReconciler) SetupWithManager(manager ctrl.Manager, concurrency int) error {
+func (r *WasmPluginReconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager, concurrency int) error {
+	if err := manager.GetFieldIndexer().IndexField(ctx, partial(translate.PluginKind), identityIndex, identityOf); err != nil {
+		return fmt.Errorf("index the plugins: %w", err)
+	}
+	r.sources = newSources(r.Live, newConfigMapWatches(oneConfigMap(r.Metadata)), r.SecretRefresh)
 	return ctrl.NewControllerManagedBy(manager).
 		For(&wasmv1alpha1.WasmPlugin{}, builder.OnlyMetadata).
 		WatchesMetadata(partial(translate.EnvoyFilterKind), handler.EnqueueRequestsFromMapFunc(pluginsOf)).
+		WatchesRawSource(source.Func(r.sources.watches.start)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
 			ReconciliationTimeout:   reconcileTimeout,

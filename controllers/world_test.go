@@ -8,13 +8,17 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,6 +37,7 @@ type world struct {
 	t        *testing.T
 	plugin   *wasmv1alpha1.WasmPlugin
 	children map[string]*metav1.PartialObjectMetadata
+	specs    map[string]any // the children's
 	status   *wasmv1alpha1.WasmPluginStatus
 	// cached is what the cache shows where it lags behind.
 	cached *snapshot
@@ -43,9 +48,12 @@ type world struct {
 
 	writes          []string
 	liveReads       int
-	resourceVersion int
+	resourceVersion atomic.Int64
 	events          chan string
 	reconciler      *WasmPluginReconciler
+	sources         *sourceWorld
+	// others are the other plugins of the cluster.
+	others []metav1.PartialObjectMetadata
 }
 
 type snapshot struct {
@@ -63,7 +71,9 @@ func newWorld(t *testing.T) *world {
 			Selector: wasmv1alpha1.WorkloadSelector{MatchLabels: map[string]wasmv1alpha1.LabelValue{"istio": "gateway"}},
 		},
 	}
-	w := &world{t: t, plugin: plugin, children: map[string]*metav1.PartialObjectMetadata{}, resourceVersion: 1}
+	w := &world{t: t, plugin: plugin, children: map[string]*metav1.PartialObjectMetadata{}, specs: map[string]any{}}
+	w.resourceVersion.Store(1)
+	w.sources = newSourceWorld(t, w.nextVersion)
 	scheme := runtime.NewScheme()
 	if err := wasmv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -72,16 +82,29 @@ func newWorld(t *testing.T) *world {
 	w.events = recorder.Events
 	base := fake.NewClientBuilder().WithScheme(scheme).Build()
 	w.reconciler = &WasmPluginReconciler{
-		Client:   interceptor.NewClient(base, interceptor.Funcs{Get: w.getCached, Patch: w.patch, SubResourcePatch: w.patchStatus}),
+		Client: interceptor.NewClient(base, interceptor.Funcs{
+			Get: w.getCached, List: w.listCached, Patch: w.patch, SubResourcePatch: w.patchStatus,
+		}),
 		Live:     interceptor.NewClient(base, interceptor.Funcs{Get: w.getLive}),
 		Recorder: recorder,
 		Options:  translate.Options{RootNamespace: "istio-system"},
 	}
+	w.restart()
 	return w
 }
 
+// restart forgets what the operator holds in memory.
+func (w *world) restart() {
+	w.reconciler.written, w.reconciler.evictions = writtenVersions{}, evictions{}
+	w.reconciler.sources = newSources(w.reconciler.Live, w.sources.newWatches(), time.Hour)
+}
+
 func (w *world) reconcile() (ctrl.Result, error) {
-	return w.reconciler.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "auth"}})
+	return w.reconciler.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: w.key()})
+}
+
+func (*world) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: "shop", Name: "auth"}
 }
 
 func (w *world) mustReconcile() ctrl.Result {
@@ -133,10 +156,25 @@ func (w *world) getCached(_ context.Context, _ client.WithWatch, key client.Obje
 	return nil
 }
 
+func (w *world) listCached(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+	into, ok := list.(*metav1.PartialObjectMetadataList)
+	if !ok {
+		w.t.Fatalf("lists %T", list)
+	}
+	var asked client.ListOptions
+	asked.ApplyOptions(options)
+	for _, plugin := range append(w.others, *metadataOf(w.plugin)) {
+		if asked.FieldSelector.Matches(fields.Set{identityIndex: identityOf(&plugin)[0]}) {
+			into.Items = append(into.Items, plugin)
+		}
+	}
+	return nil
+}
+
 func (w *world) getLive(_ context.Context, _ client.WithWatch, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	into, ok := object.(*wasmv1alpha1.WasmPlugin)
 	if !ok {
-		w.t.Fatalf("reads %T from the API server", object)
+		return w.sources.get(key, object)
 	}
 	w.liveReads++
 	if w.goneLive {
@@ -157,7 +195,13 @@ func (w *world) patch(_ context.Context, _ client.WithWatch, object client.Objec
 	answer.Namespace, answer.Name, answer.UID = applied.GetNamespace(), applied.GetName(), types.UID(applied.GetName())
 	answer.Labels, answer.Annotations, answer.OwnerReferences = applied.GetLabels(), applied.GetAnnotations(), applied.GetOwnerReferences()
 	answer.Generation, answer.ResourceVersion = 1, w.nextVersion()
-	w.children[answer.Name] = answer
+	if standing := w.children[answer.Name]; standing != nil {
+		answer.Generation = standing.Generation
+		if !equality.Semantic.DeepEqual(w.specs[answer.Name], applied.Object["spec"]) {
+			answer.Generation++
+		}
+	}
+	w.children[answer.Name], w.specs[answer.Name] = answer, applied.Object["spec"]
 	answer.DeepCopyInto(object.(*metav1.PartialObjectMetadata))
 	return nil
 }
@@ -195,8 +239,7 @@ func (w *world) decode(patch client.Patch, object client.Object, into any) {
 }
 
 func (w *world) nextVersion() string {
-	w.resourceVersion++
-	return strconv.Itoa(w.resourceVersion)
+	return strconv.FormatInt(w.resourceVersion.Add(1), 10)
 }
 
 // managedStatus is what the API server makes of an apply of a status: the fields, and the keys of lists that are maps.

@@ -8,8 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strconv"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,17 +30,44 @@ func (e *ConflictError) Error() string {
 		e.Namespace, e.Name)
 }
 
+// DeletingError says that an EnvoyFilter is being deleted and that a finalizer holds it. All else was written. Its going is
+// an event, after which it is made again.
+type DeletingError struct {
+	Namespace, Name string
+	Finalizers      []string
+}
+
+func (e *DeletingError) Error() string {
+	return fmt.Sprintf("EnvoyFilter %s/%s is being deleted and waits for its finalizers (%s); it is made again when it is gone",
+		e.Namespace, e.Name, strings.Join(e.Finalizers, ", "))
+}
+
+// TooLargeError says that what stands and what is wanted don't fit into one EnvoyFilter, as they must while the filter
+// chains change. Nothing was written.
+type TooLargeError struct {
+	Namespace, Name string
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("EnvoyFilter %s/%s would be too large while it holds the old rules beside the new ones, so that no request goes without; "+
+		"make the change in two steps: take out the overrides that go first, then add the new ones", e.Namespace, e.Name)
+}
+
 // Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair. It changes observed to what the
-// API server answered, also when it returns an error half-way.
-func Pair(ctx context.Context, writer client.Writer, plugin Owner, pair translate.Pair, observed Children) error {
-	halves := pair.EnvoyFilters()
-	for _, half := range halves {
+// API server answered, also when it returns an error half-way. It reads an EnvoyFilter's spec from live only where names
+// go that a filter may still refer to.
+func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin Owner, pair translate.Pair, observed Children) error {
+	for _, half := range pair.EnvoyFilters() {
 		if child := observed[half.Role]; child != nil && !owned(child, plugin) {
 			return &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
 		}
 	}
-	last := lastToWrite(halves, plugin, observed)
-	for i, half := range halves {
+	writes, err := inOrder(ctx, live, pair, observed)
+	if err != nil {
+		return err
+	}
+	last := lastToWrite(writes, plugin, observed)
+	for i, half := range writes {
 		if i > last || (i < last && upToDate(half, plugin, observed)) {
 			continue
 		}
@@ -51,27 +77,17 @@ func Pair(ctx context.Context, writer client.Writer, plugin Owner, pair translat
 		}
 		observed[half.Role] = child
 	}
-	return nil
+	return deleting(observed)
 }
 
-// lastToWrite returns the index of the half that is written last and so carries the plugin's generation, or -1 where
-// nothing differs. Where only that generation is news, the filter carries it: without a change of its spec, istiod
-// pushes nothing.
-func lastToWrite(halves []translate.EnvoyFilter, plugin Owner, observed Children) int {
-	for i, half := range slices.Backward(halves) {
-		if !upToDate(half, plugin, observed) {
-			return i
+// deleting returns a *DeletingError if one of the EnvoyFilters is going.
+func deleting(observed Children) error {
+	for _, role := range translate.Roles {
+		if child := observed[role]; child != nil && child.DeletionTimestamp != nil {
+			return &DeletingError{Namespace: child.Namespace, Name: child.Name, Finalizers: child.Finalizers}
 		}
 	}
-	if observed.Complete(plugin) {
-		return -1
-	}
-	return len(halves) - 1
-}
-
-func upToDate(half translate.EnvoyFilter, plugin Owner, observed Children) bool {
-	child := observed[half.Role]
-	return child != nil && intact(child, plugin, half.Role) && child.Annotations[wasmv1alpha1.AnnotationHash] == half.Hash
+	return nil
 }
 
 // write applies one half. It must say beforehand which generation the EnvoyFilter will have: one more if the spec
@@ -81,7 +97,7 @@ func write(ctx context.Context, writer client.Writer, plugin Owner, half transla
 ) (*metav1.PartialObjectMetadata, error) {
 	generation := expectedGeneration(half, child)
 	written, err := send(ctx, writer, plugin, half, child, generation, stamped)
-	if err == nil && sharesSpec(written) {
+	if err == nil && isShared(written, half) {
 		written, err = evict(ctx, writer, half, written)
 	}
 	if err == nil && written.Generation != generation {
@@ -94,8 +110,7 @@ func expectedGeneration(half translate.EnvoyFilter, child *metav1.PartialObjectM
 	switch {
 	case child == nil:
 		return 1
-	case child.Annotations[wasmv1alpha1.AnnotationHash] == half.Hash &&
-		child.Annotations[wasmv1alpha1.AnnotationGeneration] == strconv.FormatInt(child.Generation, 10):
+	case sameSpec(child, half):
 		return child.Generation
 	default:
 		return child.Generation + 1
@@ -108,16 +123,7 @@ func send(ctx context.Context, writer client.Writer, plugin Owner, half translat
 	child *metav1.PartialObjectMetadata, generation int64, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
 	object := half.Object.DeepCopy()
-	annotations := map[string]string{
-		wasmv1alpha1.AnnotationPluginUID:  string(plugin.UID),
-		wasmv1alpha1.AnnotationRenderer:   plugin.Renderer,
-		wasmv1alpha1.AnnotationHash:       half.Hash,
-		wasmv1alpha1.AnnotationGeneration: strconv.FormatInt(generation, 10),
-	}
-	if stamped {
-		annotations[wasmv1alpha1.AnnotationPluginGeneration] = strconv.FormatInt(plugin.Generation, 10)
-	}
-	object.SetAnnotations(annotations)
+	object.SetAnnotations(annotations(plugin, half, generation, stamped))
 	options := []client.PatchOption{client.FieldOwner(wasmv1alpha1.FieldManager)}
 	result := metrics.ResultCreated
 	if child != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,6 +17,11 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
+
+// isShared says whether somebody else's additions stand in what was written, and must not.
+func isShared(child *metav1.PartialObjectMetadata, half translate.EnvoyFilter) bool {
+	return hasForeignRevision(child.Labels, half.Object.GetLabels()) || sharesSpec(child)
+}
 
 // sharesSpec says whether somebody else owns fields of the spec, by the managedFields of the API server's answer. With
 // force, none of ours is among them.
@@ -29,12 +35,18 @@ func sharesSpec(child *metav1.PartialObjectMetadata) bool {
 	return false
 }
 
-// evict removes what others added to the spec, such as one more label of the workloadSelector, by which the plugin would
-// run nowhere. An apply leaves alone what it doesn't name. Since ours has just been applied, nothing else changes, and so
-// nobody gets to own anything by this patch.
+// evict removes what others added: to the spec, such as one more label of the workloadSelector, by which the plugin would
+// run nowhere, and a revision, by which no istiod would see it. An apply leaves alone what it doesn't name. Since ours has
+// just been applied, nothing else changes, and so nobody gets to own anything by this patch.
 func evict(ctx context.Context, writer client.Writer, half translate.EnvoyFilter, child *metav1.PartialObjectMetadata) (*metav1.PartialObjectMetadata, error) {
+	labels := maps.Clone(child.Labels)
+	if hasForeignRevision(labels, half.Object.GetLabels()) {
+		delete(labels, wasmv1alpha1.LabelRevision)
+	}
+	// To add over what is there is to replace it, also where it went in the meantime.
 	body, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/spec", "value": half.Object.Object["spec"]},
+		{"op": "add", "path": "/spec", "value": half.Object.Object["spec"]},
+		{"op": "add", "path": "/metadata/labels", "value": labels},
 		// A precondition: another version is a conflict.
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": child.ResourceVersion},
 	})

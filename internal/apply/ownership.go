@@ -18,6 +18,8 @@ type Owner struct {
 	*metav1.PartialObjectMetadata
 	// Renderer is translate.Fingerprint's.
 	Renderer string
+	// Sources is the value of AnnotationSources that the half with the configuration must carry.
+	Sources string
 }
 
 // owned says whether an EnvoyFilter is this plugin's. It is if the plugin controls it. It also is if nobody but a
@@ -37,21 +39,53 @@ func owned(child *metav1.PartialObjectMetadata, plugin Owner) bool {
 		child.Annotations[wasmv1alpha1.AnnotationPluginUID] != ""
 }
 
-// intact says whether nobody has changed what we wrote, and we would write it so today, by metadata alone: any change of the spec moves the generation.
+// intact says whether a half stands as we left it, and we would write it so today.
 func intact(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alpha1.EnvoyFilterRole) bool {
-	for key, value := range translate.Labels(plugin.Name, role) {
-		if child.Labels[key] != value {
-			return false
-		}
-	}
-	return child.DeletionTimestamp == nil &&
+	return child.DeletionTimestamp == nil && unchanged(child, plugin, role)
+}
+
+// unchanged says whether nobody has changed what we wrote, and we would write it so today, by metadata alone.
+func unchanged(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alpha1.EnvoyFilterRole) bool {
+	return labeled(child, plugin, role) && specUntouched(child) &&
 		child.Annotations[wasmv1alpha1.AnnotationPluginUID] == string(plugin.UID) &&
 		child.Annotations[wasmv1alpha1.AnnotationRenderer] == plugin.Renderer &&
 		child.Annotations[wasmv1alpha1.AnnotationHash] != "" &&
-		child.Annotations[wasmv1alpha1.AnnotationGeneration] == strconv.FormatInt(child.Generation, 10) &&
+		stampedGeneration(child) <= plugin.Generation &&
+		(role != wasmv1alpha1.EnvoyFilterConfig || tellsOrigin(child, plugin)) &&
 		slices.ContainsFunc(child.OwnerReferences, func(reference metav1.OwnerReference) bool {
 			return isOwnerReference(reference, plugin)
 		})
+}
+
+// labeled says whether our labels are there. The revision must also be absent where the plugin has none: with another
+// one, istiod would leave the EnvoyFilter out without a word.
+func labeled(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alpha1.EnvoyFilterRole) bool {
+	labels := translate.Labels(plugin, role)
+	for key, value := range labels {
+		if found, ok := child.Labels[key]; !ok || found != value {
+			return false
+		}
+	}
+	return !hasForeignRevision(child.Labels, labels)
+}
+
+func hasForeignRevision(labels, ours map[string]string) bool {
+	_, has := labels[wasmv1alpha1.LabelRevision]
+	_, wanted := ours[wasmv1alpha1.LabelRevision]
+	return has && !wanted
+}
+
+// specUntouched: any change of a spec moves the generation, and a deletion that has to wait does, once.
+func specUntouched(child *metav1.PartialObjectMetadata) bool {
+	written := child.Annotations[wasmv1alpha1.AnnotationGeneration]
+	return written == strconv.FormatInt(child.Generation, 10) ||
+		(child.DeletionTimestamp != nil && written == strconv.FormatInt(child.Generation-1, 10))
+}
+
+// tellsOrigin says whether the half with the configuration tells what it is made of, and under which names it delivers.
+func tellsOrigin(child *metav1.PartialObjectMetadata, plugin Owner) bool {
+	_, known := parseInstances(child.Annotations[wasmv1alpha1.AnnotationInstances])
+	return known && child.Annotations[wasmv1alpha1.AnnotationSources] == plugin.Sources
 }
 
 func isOwnerReference(reference metav1.OwnerReference, plugin Owner) bool {
@@ -69,36 +103,47 @@ func (c Children) Standing(plugin Owner) []wasmv1alpha1.EnvoyFilterStatus {
 	var standing []wasmv1alpha1.EnvoyFilterStatus
 	for _, role := range slices.Sorted(maps.Keys(c)) {
 		if child := c[role]; owned(child, plugin) && child.DeletionTimestamp == nil {
-			standing = append(standing, wasmv1alpha1.EnvoyFilterStatus{Name: child.Name, Role: role, Hash: appliedHash(child)})
+			standing = append(standing, wasmv1alpha1.EnvoyFilterStatus{Name: child.Name, Role: role, Hash: c.appliedHash(role)})
 		}
 	}
 	return standing
 }
 
-// appliedHash tells one state of an EnvoyFilter, as we left it, from any other.
-func appliedHash(child *metav1.PartialObjectMetadata) string {
-	hash := child.Annotations[wasmv1alpha1.AnnotationHash]
+// appliedHash tells one rendered EnvoyFilter from any other. That of the filter also tells the generation that the pair
+// was last rendered from, whichever half is stamped with it. Sources that changed without changing the rules aren't told:
+// there is nothing to report.
+func (c Children) appliedHash(role wasmv1alpha1.EnvoyFilterRole) string {
+	hash := c[role].Annotations[wasmv1alpha1.AnnotationHash]
 	if hash == "" {
 		hash = "none"
 	}
-	if generation := child.Annotations[wasmv1alpha1.AnnotationPluginGeneration]; generation != "" {
-		hash += "-" + generation
+	generation := int64(0)
+	for _, child := range c {
+		generation = max(generation, stampedGeneration(child))
+	}
+	if role == wasmv1alpha1.EnvoyFilterFilter && generation > 0 {
+		hash += "-" + strconv.FormatInt(generation, 10)
 	}
 	return hash
 }
 
-// Complete says whether both halves stand, intact, as rendered from the plugin's present generation.
+// Complete says whether both halves stand, intact, as rendered from the plugin's present generation and sources.
 func (c Children) Complete(plugin Owner) bool {
-	rendered := int64(0)
 	for _, role := range translate.Roles {
-		child := c[role]
-		if child == nil || !intact(child, plugin, role) {
+		if child := c[role]; child == nil || !intact(child, plugin, role) {
 			return false
 		}
-		generation, err := strconv.ParseInt(child.Annotations[wasmv1alpha1.AnnotationPluginGeneration], 10, 64)
-		if err == nil {
-			rendered = max(rendered, generation)
+	}
+	return c.stamped(plugin)
+}
+
+// stamped says whether the last write of the plugin's present generation and sources was made.
+func (c Children) stamped(plugin Owner) bool {
+	stamp := plugin.stamp()
+	for _, child := range c {
+		if child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] == stamp {
+			return true
 		}
 	}
-	return rendered == plugin.Generation
+	return false
 }

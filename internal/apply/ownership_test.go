@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,17 +15,19 @@ import (
 
 func newOwner() Owner {
 	plugin := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "new", Generation: 2}}
-	return Owner{PartialObjectMetadata: plugin, Renderer: "r"}
+	return Owner{PartialObjectMetadata: plugin, Renderer: "r", Sources: `{"configMaps":{"users":"5"}}`}
 }
 
 // newChild is the config half as the operator leaves it.
 func newChild(owner Owner, role wasmv1alpha1.EnvoyFilterRole) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Namespace: owner.Namespace, Name: translate.EnvoyFilterName(owner.Name, role), Generation: 3,
-		Labels: translate.Labels(owner.Name, role),
+		Labels: translate.Labels(owner, role),
 		Annotations: map[string]string{
 			wasmv1alpha1.AnnotationPluginUID: string(owner.UID), wasmv1alpha1.AnnotationRenderer: owner.Renderer,
 			wasmv1alpha1.AnnotationHash: "h", wasmv1alpha1.AnnotationGeneration: "3",
+			wasmv1alpha1.AnnotationSources:   owner.Sources,
+			wasmv1alpha1.AnnotationInstances: formatInstances([]string{"wasm.solarmesh.io/shop.auth", "wasm.solarmesh.io/shop.auth~1"}),
 		},
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, translate.PluginKind)},
 	}}
@@ -50,6 +53,15 @@ func TestOwnership(t *testing.T) {
 		"a label is gone":               {func(c *metav1.PartialObjectMetadata) { delete(c.Labels, wasmv1alpha1.LabelRole) }, true, false},
 		"all labels are gone":           {func(c *metav1.PartialObjectMetadata) { c.Labels = nil }, true, false},
 		"the hash is gone":              {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationHash) }, true, false},
+		"a label was edited":            {func(c *metav1.PartialObjectMetadata) { c.Labels[wasmv1alpha1.LabelRole] = "" }, true, false},
+		"a revision of somebody":        {func(c *metav1.PartialObjectMetadata) { c.Labels[wasmv1alpha1.LabelRevision] = "" }, true, false},
+		"other sources":                 {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationSources] = "{}" }, true, false},
+		"no sources":                    {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationSources) }, true, false},
+		"no instances":                  {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationInstances) }, true, false},
+		"instances were edited": {func(c *metav1.PartialObjectMetadata) {
+			c.Annotations[wasmv1alpha1.AnnotationInstances] = strings.TrimSuffix(c.Annotations[wasmv1alpha1.AnnotationInstances], " ~1")
+		}, true, false},
+		"stamped by a later generation": {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationPluginGeneration] = "3" }, true, false},
 		"another renderer":              {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationRenderer] = "old" }, true, false},
 		"its owner is gone":             {func(c *metav1.PartialObjectMetadata) { c.OwnerReferences = nil }, true, false},
 		"an earlier self's":             {controlledBy(ours, "WasmPlugin", "auth", "old"), true, false},
@@ -76,7 +88,28 @@ func TestOwnership(t *testing.T) {
 	}
 }
 
+// TestRevision: the plugin's stands on its children, and no other.
+func TestRevision(t *testing.T) {
+	owner := newOwner()
+	owner.Labels = map[string]string{wasmv1alpha1.LabelRevision: "canary"}
+	child := newChild(owner, wasmv1alpha1.EnvoyFilterFilter)
+	if !intact(child, owner, wasmv1alpha1.EnvoyFilterFilter) {
+		t.Error("a child with the plugin's revision isn't intact")
+	}
+	for name, change := range map[string]func(){
+		"another one on the child":   func() { child.Labels[wasmv1alpha1.LabelRevision] = "stable" },
+		"none on the child":          func() { delete(child.Labels, wasmv1alpha1.LabelRevision) },
+		"an empty one on the plugin": func() { owner.Labels[wasmv1alpha1.LabelRevision] = "" },
+	} {
+		if change(); intact(child, owner, wasmv1alpha1.EnvoyFilterFilter) {
+			t.Error(name)
+		}
+	}
+}
+
 func TestComplete(t *testing.T) {
+	now := newOwner().stamp()
+	before := "1" + strings.TrimPrefix(now, "2")
 	stamp := func(child *metav1.PartialObjectMetadata, generation string) {
 		child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] = generation
 	}
@@ -84,13 +117,19 @@ func TestComplete(t *testing.T) {
 		change func(config, filter *metav1.PartialObjectMetadata, children Children)
 		want   bool
 	}{
-		"the filter was written last":  {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2") }, true},
-		"the config was written last":  {func(config, filter *metav1.PartialObjectMetadata, _ Children) { stamp(config, "2"); stamp(filter, "1") }, true},
-		"an earlier generation":        {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "1") }, false},
+		"the filter was written last": {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, now) }, true},
+		"the config was written last": {func(config, filter *metav1.PartialObjectMetadata, _ Children) {
+			stamp(config, now)
+			stamp(filter, before)
+		}, true},
+		"an earlier generation":        {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, before) }, false},
 		"interrupted after the config": {func(_, _ *metav1.PartialObjectMetadata, _ Children) {}, false},
+		"without the sources":          {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2") }, false},
+		"of other sources":             {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2-00000000") }, false},
+		"a later generation beside it": {func(config, filter *metav1.PartialObjectMetadata, _ Children) { stamp(config, "3"); stamp(filter, now) }, false},
 		"no number":                    {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "two") }, false},
 		"one half is gone": {func(config, _ *metav1.PartialObjectMetadata, children Children) {
-			stamp(config, "2")
+			stamp(config, now)
 			delete(children, wasmv1alpha1.EnvoyFilterFilter)
 		}, false},
 	}

@@ -48,6 +48,18 @@ var cases = map[string]struct {
 	"invalid-after-good": {
 		Observation{3, Rejected(wasmv1alpha1.ReasonInvalidRules, "spec.rules: must be a JSON object", true), NotApplied(true), pair}, status.FailedStatus,
 	},
+	"not-permitted-new": {
+		Observation{3, Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, false), NotApplied(false), nil},
+		status.FailedStatus,
+	},
+	"not-permitted-any-more": {
+		Observation{3, Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, true), NotApplied(true), pair},
+		status.FailedStatus,
+	},
+	"deleting": {
+		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonDeleting, "EnvoyFilter shop/auth-filter is being deleted", true), pair[:1]},
+		status.InProgressStatus,
+	},
 	"conflict": {
 		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonConflict, "EnvoyFilter shop/auth-filter exists", false), nil}, status.FailedStatus,
 	},

@@ -18,11 +18,15 @@ func Accepted(notes []string) Verdict {
 	}
 }
 
-// Rejected is the verdict on a spec that can't be used. Where a pair stands, from an earlier generation, it says so.
+// Rejected is the verdict on a spec that can't be used. Where a pair stands, from an earlier time, it says so.
 func Rejected(reason, problem string, pairStands bool) Verdict {
 	message := Sentence(problem)
 	if pairStands {
 		message += " The last accepted spec stays in effect."
+	}
+	if pairStands && reason == wasmv1alpha1.ReasonReferenceNotPermitted {
+		// Who took a consent back must know that it isn't the end of it.
+		message += " The rules that were made while it was allowed stay in effect until the source is allowed again or taken out of the spec."
 	}
 	return Verdict{Status: metav1.ConditionFalse, Reason: reason, Message: message}
 }

@@ -4,14 +4,13 @@ package translate
 
 import (
 	"cmp"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
+	networkwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/wasm/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -27,53 +26,124 @@ const (
 	fetchTimeout = 30 * time.Second
 	// agentCluster stands where Envoy wants a cluster; the agent fetches, so it is never used.
 	agentCluster = "_"
-
-	// Variables that the agent reads and takes away (Istio's pkg/wasm): when to fetch again, and the version whose change
-	// makes it look.
-	envPullPolicy      = "ISTIO_META_WASM_IMAGE_PULL_POLICY"
-	envResourceVersion = "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION"
 )
 
-// configPatch delivers the plugin: an EXTENSION_CONFIG that a proxy gets when it asks for the resource name. istiod
+// configPatches deliver the instances: each is an EXTENSION_CONFIG that a proxy gets when it asks for its name. istiod
 // looks at no context there.
-func configPatch(plugin *wasmv1alpha1.WasmPlugin, configuration string) (*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
-	config, err := pluginConfig(plugin, configuration)
-	if err != nil {
-		return nil, err
-	}
-	typed, err := anypb.New(&httpwasmv3.Wasm{Config: config})
-	if err != nil {
-		return nil, err
-	}
-	value, err := toStruct(&corev3.TypedExtensionConfig{Name: resourceName(plugin), TypedConfig: typed})
-	if err != nil {
-		return nil, err
-	}
-	return &networking.EnvoyFilter_EnvoyConfigObjectPatch{
-		ApplyTo: networking.EnvoyFilter_EXTENSION_CONFIG,
-		Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_ADD, Value: value},
-	}, nil
-}
-
-func pluginConfig(plugin *wasmv1alpha1.WasmPlugin, configuration string) (*wasmv3.PluginConfig, error) {
-	config := &wasmv3.PluginConfig{
-		Name:   resourceName(plugin),
-		RootId: plugin.Spec.PluginName,
-		// failure_policy says the same since Envoy 1.33, but older proxies refuse it, and both together are refused by all.
-		FailOpen: plugin.Spec.FailStrategy == wasmv1alpha1.FailOpen, //nolint:staticcheck // deprecated, and the only form that proxies of all supported releases know
-	}
-	if configuration != "" {
-		text, err := anypb.New(wrapperspb.String(configuration))
+func configPatches(in Input, instances []instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
+	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
+	for _, instance := range instances {
+		config, err := pluginConfig(in.Plugin, instance)
 		if err != nil {
 			return nil, err
 		}
-		config.Configuration = text
+		typed, err := anypb.New(filterMessage(in.Plugin.Spec, config))
+		if err != nil {
+			return nil, err
+		}
+		value, err := toStruct(&corev3.TypedExtensionConfig{Name: instance.name, TypedConfig: typed})
+		if err != nil {
+			return nil, err
+		}
+		patches = append(patches, &networking.EnvoyFilter_EnvoyConfigObjectPatch{
+			ApplyTo: networking.EnvoyFilter_EXTENSION_CONFIG,
+			Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_ADD, Value: value},
+		})
 	}
-	config.Vm = &wasmv3.PluginConfig_VmConfig{VmConfig: vmConfig(plugin)}
+	return patches, nil
+}
+
+// filterMessage is the filter around a plugin's configuration.
+func filterMessage(spec wasmv1alpha1.WasmPluginSpec, config *wasmv3.PluginConfig) proto.Message {
+	if isNetwork(spec) {
+		return &networkwasmv3.Wasm{Config: config}
+	}
+	return &httpwasmv3.Wasm{Config: config}
+}
+
+func pluginConfig(plugin *wasmv1alpha1.WasmPlugin, instance instance) (*wasmv3.PluginConfig, error) {
+	envoy := plugin.Spec.Envoy
+	config := &wasmv3.PluginConfig{
+		Name:                        instance.name,
+		RootId:                      plugin.Spec.PluginName,
+		AllowOnHeadersStopIteration: switchValue(envoy.AllowOnHeadersStopIteration),
+		ReloadConfig:                reloadConfig(envoy.ReloadConfig),
+	}
+	setFailure(config, plugin.Spec)
+	config.CapabilityRestrictionConfig = capabilityRestriction(envoy.CapabilityRestriction) //nolint:staticcheck // Envoy 1.40 moves it into VmConfig, and still takes it; older ones, of Istio to 1.31, know it here only
+	var err error
+	if config.Configuration, err = textMessage(instance.configuration); err != nil {
+		return nil, err
+	}
+	vm, err := vmConfig(plugin)
+	if err != nil {
+		return nil, err
+	}
+	config.Vm = &wasmv3.PluginConfig_VmConfig{VmConfig: vm}
 	return config, nil
 }
 
-func vmConfig(plugin *wasmv1alpha1.WasmPlugin) *wasmv3.VmConfig {
+func capabilityRestriction(restriction wasmv1alpha1.CapabilityRestriction) *wasmv3.CapabilityRestrictionConfig {
+	if len(restriction.AllowedCapabilities) == 0 {
+		return nil
+	}
+	allowed := map[string]*wasmv3.SanitizationConfig{}
+	for _, capability := range restriction.AllowedCapabilities {
+		allowed[capability] = &wasmv3.SanitizationConfig{}
+	}
+	return &wasmv3.CapabilityRestrictionConfig{AllowedCapabilities: allowed}
+}
+
+// setFailure says what happens when the VM fails. failure_policy replaces fail_open since Envoy 1.33, but older proxies
+// refuse it, and all refuse both together. So it is used where only newer proxies get the plugin.
+func setFailure(config *wasmv3.PluginConfig, spec wasmv1alpha1.WasmPluginSpec) {
+	if minimumProxy(spec) < failurePolicySince {
+		config.FailOpen = spec.FailStrategy == wasmv1alpha1.FailOpen //nolint:staticcheck // deprecated, and the only form that all supported proxies know
+		return
+	}
+	switch spec.FailStrategy {
+	case wasmv1alpha1.FailOpen:
+		config.FailurePolicy = wasmv3.FailurePolicy_FAIL_OPEN
+	case wasmv1alpha1.FailReload:
+		config.FailurePolicy = wasmv3.FailurePolicy_FAIL_RELOAD
+	default:
+		config.FailurePolicy = wasmv3.FailurePolicy_FAIL_CLOSED
+	}
+}
+
+func switchValue(value wasmv1alpha1.Switch) *wrapperspb.BoolValue {
+	if value == "" {
+		return nil
+	}
+	return wrapperspb.Bool(value == wasmv1alpha1.SwitchEnabled)
+}
+
+// reloadConfig fills in Envoy's own default for the first interval, which its message requires.
+func reloadConfig(reload wasmv1alpha1.ReloadConfig) *wasmv3.ReloadConfig {
+	if reload == (wasmv1alpha1.ReloadConfig{}) {
+		return nil
+	}
+	seconds := func(n int32) *durationpb.Duration { return durationpb.New(time.Duration(n) * time.Second) }
+	backoff := &corev3.BackoffStrategy{BaseInterval: seconds(cmp.Or(reload.BaseIntervalSeconds, 1))}
+	if reload.MaxIntervalSeconds != 0 {
+		backoff.MaxInterval = seconds(reload.MaxIntervalSeconds)
+	}
+	return &wasmv3.ReloadConfig{Backoff: backoff}
+}
+
+// textMessage is nil for no text.
+func textMessage(text string) (*anypb.Any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return anypb.New(wrapperspb.String(text))
+}
+
+func vmConfig(plugin *wasmv1alpha1.WasmPlugin) (*wasmv3.VmConfig, error) {
+	configuration, err := textMessage(plugin.Spec.Envoy.VMConfiguration)
+	if err != nil {
+		return nil, err
+	}
 	return &wasmv3.VmConfig{
 		VmId:    vmID(plugin),
 		Runtime: runtimeV8,
@@ -85,57 +155,8 @@ func vmConfig(plugin *wasmv1alpha1.WasmPlugin) *wasmv3.VmConfig {
 			},
 			Sha256: plugin.Spec.SHA256,
 		}}},
+		Configuration:        configuration,
 		EnvironmentVariables: environment(plugin),
-	}
-}
-
-func environment(plugin *wasmv1alpha1.WasmPlugin) *wasmv3.EnvironmentVariables {
-	variables := &wasmv3.EnvironmentVariables{KeyValues: map[string]string{}}
-	for _, env := range sortedEnv(plugin.Spec.VMConfig.Env) {
-		switch {
-		case env.ValueFrom == wasmv1alpha1.EnvHost:
-			variables.HostEnvKeys = append(variables.HostEnvKeys, env.Name)
-		case env.Value != nil:
-			variables.KeyValues[env.Name] = *env.Value
-		default:
-			variables.KeyValues[env.Name] = ""
-		}
-	}
-	policy := pullPolicy(plugin.Spec)
-	variables.KeyValues[envPullPolicy] = string(policy)
-	if policy == wasmv1alpha1.PullAlways {
-		// The agent fetches again when this differs from what it has seen.
-		variables.KeyValues[envResourceVersion] = strconv.FormatInt(plugin.Generation, 10)
-	}
-	return variables
-}
-
-func sortedEnv(env []wasmv1alpha1.EnvVar) []wasmv1alpha1.EnvVar {
-	return slices.SortedFunc(slices.Values(env), func(a, b wasmv1alpha1.EnvVar) int {
-		return cmp.Compare(a.Name, b.Name)
-	})
-}
-
-// pullPolicy is what the agent would take for itself: a missing tag is "latest", and "latest" moves.
-func pullPolicy(spec wasmv1alpha1.WasmPluginSpec) wasmv1alpha1.ImagePullPolicy {
-	if spec.ImagePullPolicy != "" {
-		return spec.ImagePullPolicy
-	}
-	image, isOCI := strings.CutPrefix(moduleURL(spec.URL), "oci://")
-	if !isOCI || spec.SHA256 != "" || strings.Contains(image, "@") {
-		return wasmv1alpha1.PullIfNotPresent
-	}
-	lastPart := image[strings.LastIndex(image, "/")+1:]
-	if _, tag, tagged := strings.Cut(lastPart, ":"); tagged && tag != "latest" {
-		return wasmv1alpha1.PullIfNotPresent
-	}
-	return wasmv1alpha1.PullAlways
-}
-
-// moduleURL adds the scheme that may be left out.
-func moduleURL(url string) string {
-	if strings.Contains(url, "://") {
-		return url
-	}
-	return "oci://" + url
+		NackOnCodeCacheMiss:  plugin.Spec.Envoy.NackOnCodeCacheMiss == wasmv1alpha1.SwitchEnabled,
+	}, nil
 }

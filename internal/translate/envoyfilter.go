@@ -19,6 +19,9 @@ import (
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
+// maxRendered keeps an EnvoyFilter, with its metadata, under the 1.5 MiB that etcd takes in one request.
+const maxRendered = 1 << 20
+
 // EnvoyFilterKind is Istio's kind.
 var EnvoyFilterKind = schema.GroupVersionKind{Group: "networking.istio.io", Version: "v1alpha3", Kind: "EnvoyFilter"}
 
@@ -27,11 +30,13 @@ var PluginKind = wasmv1alpha1.SchemeGroupVersion.WithKind("WasmPlugin")
 
 // envoyFilter assembles one half of the pair.
 func envoyFilter(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterRole,
-	patches ...*networking.EnvoyFilter_EnvoyConfigObjectPatch,
+	patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch,
 ) (EnvoyFilter, error) {
+	guard(patches, plugin.Spec)
 	filter := &networking.EnvoyFilter{
 		ConfigPatches: patches,
 		Priority:      envoyFilterPriority(plugin),
+		TargetRefs:    policyTargets(plugin.Spec),
 	}
 	if labels := plugin.Spec.Selector.MatchLabels; len(labels) > 0 {
 		filter.WorkloadSelector = &networking.WorkloadSelector{Labels: map[string]string{}}
@@ -47,26 +52,57 @@ func envoyFilter(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterR
 	object.SetGroupVersionKind(EnvoyFilterKind)
 	object.SetNamespace(plugin.Namespace)
 	object.SetName(EnvoyFilterName(plugin.Name, role))
-	object.SetLabels(Labels(plugin.Name, role))
+	object.SetLabels(Labels(plugin, role))
 	object.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(plugin, PluginKind)})
-	hash, err := hashOf(spec)
-	if err != nil {
-		return EnvoyFilter{}, err
-	}
-	return EnvoyFilter{Name: object.GetName(), Role: role, Object: object, Hash: hash}, nil
+	return sealed(EnvoyFilter{Name: object.GetName(), Role: role, Object: object})
 }
 
-// Labels are those of an EnvoyFilter of a plugin.
-func Labels(plugin string, role wasmv1alpha1.EnvoyFilterRole) map[string]string {
+// guard keeps the patches from proxies that are too old.
+func guard(patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch, spec wasmv1alpha1.WasmPluginSpec) {
+	pattern := versionPattern(minimumProxy(spec))
+	if pattern == "" {
+		return
+	}
+	for _, patch := range patches {
+		if patch.Match == nil {
+			patch.Match = &networking.EnvoyFilter_EnvoyConfigObjectMatch{}
+		}
+		patch.Match.Proxy = &networking.EnvoyFilter_ProxyMatch{ProxyVersion: pattern}
+	}
+}
+
+// sealed adds the hash, and refuses what the API server could not store.
+func sealed(filter EnvoyFilter) (EnvoyFilter, error) {
+	raw, err := json.Marshal(filter.Object.Object["spec"]) // map keys are sorted
+	if err != nil {
+		return EnvoyFilter{}, fmt.Errorf("render EnvoyFilter %s: %w", filter.Name, err)
+	}
+	if len(raw) > maxRendered {
+		return EnvoyFilter{}, &InvalidSpecError{
+			Reason: wasmv1alpha1.ReasonRenderedTooLarge, Field: "spec",
+			Problem: fmt.Sprintf("makes EnvoyFilter %s of %d bytes, at most %d can be stored; shorten the rules, or use fewer overrides", filter.Name, len(raw), maxRendered),
+		}
+	}
+	sum := sha256.Sum256(raw)
+	filter.Hash = hex.EncodeToString(sum[:8])
+	return filter, nil
+}
+
+// Labels are those of an EnvoyFilter of a plugin. Of the plugin's own only the revision is passed on.
+func Labels(plugin metav1.Object, role wasmv1alpha1.EnvoyFilterRole) map[string]string {
 	value := wasmv1alpha1.RoleConfig
 	if role == wasmv1alpha1.EnvoyFilterFilter {
 		value = wasmv1alpha1.RoleFilter
 	}
-	return map[string]string{
+	labels := map[string]string{
 		wasmv1alpha1.LabelManagedBy: wasmv1alpha1.FieldManager,
-		wasmv1alpha1.LabelPlugin:    plugin,
+		wasmv1alpha1.LabelPlugin:    plugin.GetName(),
 		wasmv1alpha1.LabelRole:      value,
 	}
+	if revision, ok := plugin.GetLabels()[wasmv1alpha1.LabelRevision]; ok {
+		labels[wasmv1alpha1.LabelRevision] = revision
+	}
+	return labels
 }
 
 // toStruct renders a message of Envoy with the field names of its documentation (snake_case), as people write them.
@@ -89,13 +125,4 @@ func toMap(message proto.Message, options protojson.MarshalOptions) (map[string]
 		return nil, err
 	}
 	return fields, nil
-}
-
-func hashOf(spec map[string]any) (string, error) {
-	raw, err := json.Marshal(spec) // map keys are sorted
-	if err != nil {
-		return "", fmt.Errorf("hash EnvoyFilter: %w", err)
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:8]), nil
 }

@@ -4,9 +4,10 @@ package translate
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
-	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	networking "istio.io/api/networking/v1alpha3"
@@ -14,64 +15,106 @@ import (
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
-// connectionManager is the canonical name. istiod compares names as they are since 1.19, so the older
-// envoy.http_connection_manager matches nothing there, without a word.
-const connectionManager = "envoy.filters.network.http_connection_manager"
+const (
+	// connectionManager is the canonical name. istiod compares names as they are since 1.19, so the older
+	// envoy.http_connection_manager matches nothing there, without a word.
+	connectionManager = "envoy.filters.network.http_connection_manager"
+	tcpProxy          = "envoy.filters.network.tcp_proxy"
+)
 
-// filterPatches puts the plugin's filter into the chain of each matched listener, once.
-func filterPatches(plugin *wasmv1alpha1.WasmPlugin) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
-	at := positionOf(plugin.Spec)
+// filterPatches puts each instance's filter into the chain of each matched listener, once.
+func filterPatches(spec wasmv1alpha1.WasmPluginSpec, instances []instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
-	for _, listener := range matchedListeners(plugin.Spec.Match) {
-		value, err := toStruct(discoveredFilter(plugin))
-		if err != nil {
-			return nil, err
+	for _, listener := range listenersFor(spec) {
+		for _, instance := range instances {
+			added, err := listenerPatches(spec, listener, instance)
+			if err != nil {
+				return nil, err
+			}
+			patches = append(patches, added...)
 		}
+	}
+	return patches, nil
+}
+
+func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, instance instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
+	if isNetwork(spec) {
+		return networkPatches(spec, listener, instance)
+	}
+	at := positionOf(spec)
+	value, err := toStruct(&hcmv3.HttpFilter{
+		Name:       instance.name,
+		Disabled:   instance.override,
+		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery(spec)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	filter := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: connectionManager}
+	if at.anchor != "" {
+		filter.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: at.anchor}
+	}
+	return []*networking.EnvoyFilter_EnvoyConfigObjectPatch{{
+		ApplyTo: networking.EnvoyFilter_HTTP_FILTER,
+		Match:   listenerMatch(listener, filter),
+		Patch:   &networking.EnvoyFilter_Patch{Operation: at.operation, Value: value},
+	}}, nil
+}
+
+// networkPatches has a patch for each kind of filter chain: one ends in a TCP proxy or in an HTTP connection manager.
+func networkPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, instance instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
+	value, err := toStruct(&listenerv3.Filter{
+		Name:       instance.name,
+		ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: discovery(spec)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
+	for _, terminal := range []string{tcpProxy, connectionManager} {
 		patches = append(patches, &networking.EnvoyFilter_EnvoyConfigObjectPatch{
-			ApplyTo: networking.EnvoyFilter_HTTP_FILTER,
-			Match:   listenerMatch(listener, at.anchor),
-			Patch:   &networking.EnvoyFilter_Patch{Operation: at.operation, Value: value},
+			ApplyTo: networking.EnvoyFilter_NETWORK_FILTER,
+			Match:   listenerMatch(listener, &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: terminal}),
+			Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_INSERT_BEFORE, Value: value},
 		})
 	}
 	return patches, nil
 }
 
-func listenerMatch(listener matchedListener, anchor string) *networking.EnvoyFilter_EnvoyConfigObjectMatch {
-	filter := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: connectionManager}
-	if anchor != "" {
-		filter.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: anchor}
-	}
+func listenerMatch(listener matchedListener, filter *networking.EnvoyFilter_ListenerMatch_FilterMatch) *networking.EnvoyFilter_EnvoyConfigObjectMatch {
 	return &networking.EnvoyFilter_EnvoyConfigObjectMatch{
 		Context: listener.context,
 		ObjectTypes: &networking.EnvoyFilter_EnvoyConfigObjectMatch_Listener{Listener: &networking.EnvoyFilter_ListenerMatch{
+			Name:        listener.name,
 			PortNumber:  listener.port,
 			FilterChain: &networking.EnvoyFilter_ListenerMatch_FilterChainMatch{Filter: filter},
 		}},
 	}
 }
 
-// discoveredFilter is a filter whose configuration the proxy asks for by name. A timeout of 0 makes a listener wait for
-// it: no request passes before the plugin is there.
-func discoveredFilter(plugin *wasmv1alpha1.WasmPlugin) *hcmv3.HttpFilter {
-	return &hcmv3.HttpFilter{
-		Name: resourceName(plugin),
-		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: &corev3.ExtensionConfigSource{
-			ConfigSource: &corev3.ConfigSource{
-				ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-				InitialFetchTimeout:   durationpb.New(0),
-				ResourceApiVersion:    corev3.ApiVersion_V3,
-			},
-			TypeUrls: discoveredTypes(plugin.Spec.FailStrategy),
-		}},
+// discovery makes a proxy ask for a filter's configuration by the filter's name. A timeout of 0 makes a listener wait
+// for it: no request passes before the plugin is there.
+func discovery(spec wasmv1alpha1.WasmPluginSpec) *corev3.ExtensionConfigSource {
+	return &corev3.ExtensionConfigSource{
+		ConfigSource: &corev3.ConfigSource{
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+			InitialFetchTimeout:   durationpb.New(0),
+			ResourceApiVersion:    corev3.ApiVersion_V3,
+		},
+		TypeUrls: discoveredTypes(spec),
 	}
 }
 
 // discoveredTypes are the types that the proxy takes under the plugin's name. When the agent can't fetch the module it
 // sends an RBAC filter instead, which allows everything under FAIL_OPEN and denies everything otherwise (1.25 on).
 // FAIL_OPEN takes it. FAIL_CLOSE doesn't: the proxy then refuses it, which istiod knows of, and a running plugin stays.
-func discoveredTypes(strategy wasmv1alpha1.FailStrategy) []string {
-	types := []string{typeURL(&httpwasmv3.Wasm{})}
-	if strategy == wasmv1alpha1.FailOpen {
+func discoveredTypes(spec wasmv1alpha1.WasmPluginSpec) []string {
+	types := []string{typeURL(filterMessage(spec, nil))}
+	switch {
+	case spec.FailStrategy != wasmv1alpha1.FailOpen:
+	case isNetwork(spec):
+		types = append(types, typeURL(&networkrbacv3.RBAC{}))
+	default:
 		types = append(types, typeURL(&rbacv3.RBAC{}))
 	}
 	return types
@@ -79,4 +122,8 @@ func discoveredTypes(strategy wasmv1alpha1.FailStrategy) []string {
 
 func typeURL(message proto.Message) string {
 	return "type.googleapis.com/" + string(message.ProtoReflect().Descriptor().FullName())
+}
+
+func isNetwork(spec wasmv1alpha1.WasmPluginSpec) bool {
+	return spec.Type == wasmv1alpha1.PluginTypeNetwork
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 )
 
 // Fingerprint tells one way of rendering from another: it is over what these options, and this code, make of specs that
@@ -22,7 +23,7 @@ func Fingerprint(options Options) (string, error) {
 	hash := sha256.New()
 	encoder := json.NewEncoder(hash)
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
-		pair, err := Translate(Input{Plugin: plugin, Options: options})
+		pair, err := Translate(fingerprintInput(plugin, options))
 		var invalid *InvalidSpecError
 		if err != nil && !errors.As(err, &invalid) {
 			return "", fmt.Errorf("fingerprint the renderer: %w", err)
@@ -34,9 +35,21 @@ func Fingerprint(options Options) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
 }
 
+// fingerprintInput has sources for the plugins that name some, and a tie.
+func fingerprintInput(plugin *wasmv1alpha1.WasmPlugin, options Options) Input {
+	sources := rules.Sources{}
+	for _, object := range References(plugin.Spec) {
+		sources[object] = rules.Content{Data: map[string][]byte{"k": []byte(`{"c":1}`)}}
+	}
+	return Input{Plugin: plugin, Options: options, Sources: sources, Ties: []string{"a/b"}}
+}
+
 // fingerprintPlugins use every field that has an effect, and are in the root namespace and in another.
 func fingerprintPlugins(rootNamespace string) []*wasmv1alpha1.WasmPlugin {
 	selector := wasmv1alpha1.WorkloadSelector{MatchLabels: map[string]wasmv1alpha1.LabelValue{"app": "a"}}
+	group := gatewayGroup
+	targets := []wasmv1alpha1.TargetReference{{Group: &group, Kind: kindGateway, Name: "g"}}
+	from := []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: wasmv1alpha1.RulesKeyReference{KeyReference: wasmv1alpha1.KeyReference{Name: "c", Key: "k"}}}}
 	specs := []wasmv1alpha1.WasmPluginSpec{
 		{
 			URL: "h/a:1", SHA256: "", ImagePullPolicy: wasmv1alpha1.PullAlways, PluginName: "root",
@@ -54,6 +67,23 @@ func fingerprintPlugins(rootNamespace string) []*wasmv1alpha1.WasmPlugin {
 		{URL: "oci://h/a", Selector: selector, Placement: wasmv1alpha1.Placement{Before: "f"}},
 		{URL: "oci://h/a", Selector: selector, Placement: wasmv1alpha1.Placement{After: "f"}},
 		{URL: "oci://h/a", Scope: wasmv1alpha1.ScopeNamespace},
+		{
+			URL: "oci://h/a", Selector: selector, RulesFrom: from, FailStrategy: wasmv1alpha1.FailReload,
+			Overrides: []wasmv1alpha1.Override{
+				{Match: wasmv1alpha1.OverrideMatch{Hosts: []string{"*.h"}}, RulesFrom: from},
+				{Match: wasmv1alpha1.OverrideMatch{Hosts: []string{"h"}, Routes: []string{"r"}}, Rules: &apiextensionsv1.JSON{Raw: []byte(`{}`)}},
+				{Match: wasmv1alpha1.OverrideMatch{Routes: []string{"r"}}, Mode: wasmv1alpha1.OverrideDisable},
+			},
+			Envoy: wasmv1alpha1.EnvoyConfig{
+				AllowOnHeadersStopIteration: wasmv1alpha1.SwitchEnabled, VMConfiguration: "c", NackOnCodeCacheMiss: wasmv1alpha1.SwitchEnabled,
+				CapabilityRestriction: wasmv1alpha1.CapabilityRestriction{AllowedCapabilities: []string{"proxy_log"}},
+				ReloadConfig:          wasmv1alpha1.ReloadConfig{MaxIntervalSeconds: 5},
+			},
+		},
+		{URL: "oci://h/a", TargetRefs: targets, Phase: wasmv1alpha1.PhaseStats},
+		{URL: "oci://h/a", TargetRefs: targets, Phase: wasmv1alpha1.PhaseAuthn, Match: []wasmv1alpha1.TrafficSelector{{Ports: []wasmv1alpha1.PortSelector{{Number: 1}}}}},
+		{URL: "oci://h/a", Selector: selector, Type: wasmv1alpha1.PluginTypeNetwork, Phase: wasmv1alpha1.PhaseAuthn},
+		{URL: "oci://h/a", Selector: selector, Type: wasmv1alpha1.PluginTypeNetwork, FailStrategy: wasmv1alpha1.FailOpen, ProxyVersion: wasmv1alpha1.ProxyVersion{Minimum: "1.25"}},
 	}
 	var plugins []*wasmv1alpha1.WasmPlugin
 	for _, spec := range specs {

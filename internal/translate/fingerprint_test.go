@@ -7,7 +7,10 @@ import "testing"
 func TestFingerprint(t *testing.T) {
 	seen := map[string]Options{}
 	for _, options := range []Options{
-		{RootNamespace: "istio-system"}, {RootNamespace: "mesh"}, {RootNamespace: "istio-system", AllowRootNamespaceScope: true},
+		{RootNamespace: "istio-system"},
+		{RootNamespace: "mesh"},
+		{RootNamespace: "istio-system", AllowRootNamespaceScope: true},
+		{RootNamespace: "istio-system", IstioVersion: "1.26"},
 	} {
 		fingerprint, err := Fingerprint(options)
 		if err != nil {
@@ -29,7 +32,7 @@ func TestFingerprint(t *testing.T) {
 func TestFingerprintRenders(t *testing.T) {
 	options := Options{RootNamespace: "istio-system", AllowRootNamespaceScope: true}
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
-		if _, err := Translate(Input{Plugin: plugin, Options: options}); err != nil {
+		if _, err := Translate(fingerprintInput(plugin, options)); err != nil {
 			t.Errorf("%+v: %v", plugin.Spec, err)
 		}
 	}

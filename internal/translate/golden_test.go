@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -63,7 +64,37 @@ func glob(t *testing.T, pattern string) []string {
 	return paths
 }
 
-// readInput decodes strictly, so that a typing error in a case fails it. A second document holds the Options.
+// extras are what else a case is made of, in a second document.
+type extras struct {
+	translate.Options `json:",inline"`
+
+	ConfigMaps map[string]map[string]string `json:"configMaps"`
+	Secrets    map[string]map[string]string `json:"secrets"`
+	// Denied are Secrets that may not be read, and why.
+	Denied map[string]string `json:"denied"`
+	Ties   []string          `json:"ties"`
+}
+
+func (e extras) sources() rules.Sources {
+	sources := rules.Sources{}
+	add := func(kind rules.Kind, objects map[string]map[string]string) {
+		for name, data := range objects {
+			content := rules.Content{Data: map[string][]byte{}}
+			for key, value := range data {
+				content.Data[key] = []byte(value)
+			}
+			sources[rules.Object{Kind: kind, Name: name}] = content
+		}
+	}
+	add(rules.ConfigMap, e.ConfigMaps)
+	add(rules.Secret, e.Secrets)
+	for name, why := range e.Denied {
+		sources[rules.Object{Kind: rules.Secret, Name: name}] = rules.Content{Denied: why}
+	}
+	return sources
+}
+
+// readInput decodes strictly, so that a typing error in a case fails it.
 func readInput(t testing.TB, path string) translate.Input {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -71,18 +102,18 @@ func readInput(t testing.TB, path string) translate.Input {
 		t.Fatal(err)
 	}
 	documents := bytes.Split(raw, []byte("\n---\n"))
-	plugin, options := &wasmv1alpha1.WasmPlugin{}, translate.Options{RootNamespace: "istio-system"}
+	plugin, more := &wasmv1alpha1.WasmPlugin{}, extras{Options: translate.Options{RootNamespace: "istio-system"}}
 	if err := yaml.UnmarshalStrict(documents[0], plugin); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	if len(documents) > 1 {
-		if err := yaml.UnmarshalStrict(documents[1], &options); err != nil {
+		if err := yaml.UnmarshalStrict(documents[1], &more); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
 	// What the API server adds.
 	plugin.UID, plugin.Generation = "00000000-0000-0000-0000-000000000001", max(plugin.Generation, 1)
-	return translate.Input{Plugin: plugin, Options: options}
+	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties}
 }
 
 func render(t *testing.T, in translate.Input) []byte {

@@ -3,24 +3,18 @@
 package translate_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-	networking "istio.io/api/networking/v1alpha3"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -44,6 +38,9 @@ func FuzzTranslate(f *testing.F) {
 	f.Add("oci://h:5000/a@sha256:ab", "istio-system", "b", `{`, "text", "", "", "ANY", int32(0), "", "envoy.filters.http.cors", int32(-1000), "ISTIO_META_X", "")
 	f.Add("http://user:secret@h/", "x", strings.Repeat("n", 70), `[[[`, "", "a/b", "*", "SIDECAR_INBOUND", int32(70000), "STATS", "x", int32(2000), "", "\x00")
 	f.Fuzz(func(t *testing.T, url, namespace, name, rules, text, key, value, context string, port int32, phase, before string, priority int32, env, envValue string) {
+		for _, text := range []*string{&url, &namespace, &name, &rules, &text, &key, &value, &context, &phase, &before, &env, &envValue} {
+			*text = strings.ToValidUTF8(*text, "?") // as the API server's decoder does
+		}
 		plugin := newPlugin(namespace, name)
 		plugin.Spec = wasmv1alpha1.WasmPluginSpec{
 			URL: url, RulesText: text, Phase: wasmv1alpha1.Phase(phase), Priority: &priority,
@@ -55,20 +52,61 @@ func FuzzTranslate(f *testing.F) {
 		if rules != "" {
 			plugin.Spec.Rules = &apiextensionsv1.JSON{Raw: []byte(rules)}
 		}
-		in := translate.Input{Plugin: plugin, Options: translate.Options{RootNamespace: "istio-system"}}
-		pair, err := translate.Translate(in)
-		if err != nil {
-			var invalid *translate.InvalidSpecError
-			if errors.As(err, &invalid) && invalid.Field == "" {
-				t.Errorf("names no field: %v", err)
-			}
-			if _, password, ok := strings.Cut(url, ":secret@"); ok && strings.Contains(err.Error(), password) && len(password) > 8 {
-				t.Errorf("repeats the URL: %v", err)
-			}
-			return
-		}
-		checkInvariants(t, in, pair)
+		tryFuzzed(t, plugin, url)
 	})
+}
+
+// FuzzOverrides is about what is made of several configurations and places.
+func FuzzOverrides(f *testing.F) {
+	f.Add("shop.example.com", "*.example.com", "admin", `{"a":1}`, `{"b":null}`, "", "HTTP", "FAIL_OPEN", "Gateway", uint8(0))
+	f.Add("a", "a", "", `{}`, `[]`, "1.25", "NETWORK", "FAIL_RELOAD", "GatewayClass", uint8(7))
+	f.Add("*", "A:80", "x", ``, `{`, "1.9", "", "", "Service", uint8(1))
+	f.Fuzz(func(t *testing.T, host, other, route, rules, source, minimum, kind, strategy, target string, choice uint8) {
+		for _, text := range []*string{&host, &other, &route, &rules, &source, &minimum, &kind, &strategy, &target} {
+			*text = strings.ToValidUTF8(*text, "?")
+		}
+		plugin := newPlugin("shop", "a")
+		spec := &plugin.Spec
+		spec.Type, spec.FailStrategy, spec.ProxyVersion.Minimum = wasmv1alpha1.PluginType(kind), wasmv1alpha1.FailStrategy(strategy), minimum
+		from := []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: wasmv1alpha1.RulesKeyReference{KeyReference: wasmv1alpha1.KeyReference{Name: "c", Key: "k"}}}}
+		if choice&1 != 0 {
+			spec.RulesFrom = from
+		}
+		if choice&2 != 0 {
+			group := "gateway.networking.k8s.io"
+			spec.Selector, spec.TargetRefs = wasmv1alpha1.WorkloadSelector{}, []wasmv1alpha1.TargetReference{{Group: &group, Kind: target, Name: host}}
+		}
+		if choice&4 == 0 {
+			spec.Overrides = []wasmv1alpha1.Override{
+				{Match: wasmv1alpha1.OverrideMatch{Hosts: []string{host}}, Rules: &apiextensionsv1.JSON{Raw: []byte(rules)}},
+				{Match: wasmv1alpha1.OverrideMatch{Hosts: []string{other}, Routes: []string{route}}, RulesFrom: from},
+				{Match: wasmv1alpha1.OverrideMatch{Routes: []string{route, route + "2"}}, Mode: wasmv1alpha1.OverrideDisable},
+			}
+		}
+		tryFuzzed(t, plugin, "", []byte(source))
+	})
+}
+
+// tryFuzzed holds what comes of a plugin against what must be true of any pair, or of any refusal. sources is what the
+// key k of ConfigMap c holds.
+func tryFuzzed(t *testing.T, plugin *wasmv1alpha1.WasmPlugin, url string, sources ...[]byte) {
+	t.Helper()
+	in := translate.Input{Plugin: plugin, Options: translate.Options{RootNamespace: "istio-system"}, Sources: rules.Sources{}}
+	for _, source := range sources {
+		in.Sources[rules.Object{Kind: rules.ConfigMap, Name: "c"}] = rules.Content{Data: map[string][]byte{"k": source}}
+	}
+	pair, err := translate.Translate(in)
+	if err == nil {
+		checkInvariants(t, in, pair)
+		return
+	}
+	var invalid *translate.InvalidSpecError
+	if !errors.As(err, &invalid) || invalid.Field == "" {
+		t.Errorf("names no field: %v", err)
+	}
+	if _, password, ok := strings.Cut(url, ":secret@"); ok && strings.Contains(err.Error(), password) && len(password) > 8 {
+		t.Errorf("repeats the URL: %v", err)
+	}
 }
 
 func TestRefusesBulk(t *testing.T) {
@@ -116,7 +154,9 @@ func newPlugin(namespace, name string) *wasmv1alpha1.WasmPlugin {
 
 func checkInvariants(t *testing.T, in translate.Input, pair translate.Pair) {
 	t.Helper()
-	again, err := translate.Translate(translate.Input{Plugin: in.Plugin.DeepCopy(), Options: in.Options})
+	copied := in
+	copied.Plugin = in.Plugin.DeepCopy()
+	again, err := translate.Translate(copied)
 	if err != nil || !reflect.DeepEqual(pair, again) {
 		t.Errorf("the same input gives another pair: %v", err)
 	}
@@ -139,76 +179,7 @@ func checkInvariants(t *testing.T, in translate.Input, pair translate.Pair) {
 	if config.Priority != filter.Priority || config.Priority <= 0 || config.Priority%2 != 0 {
 		t.Errorf("priorities %d and %d", config.Priority, filter.Priority)
 	}
-	checkDiscovery(t, in, config, filter)
-}
-
-// checkDiscovery decodes what Envoy will: the name that every filter discovers is the one that is delivered, once per
-// listener, and the messages are valid by Envoy's own rules.
-func checkDiscovery(t *testing.T, in translate.Input, config, filter *networking.EnvoyFilter) {
-	t.Helper()
-	delivered := &corev3.TypedExtensionConfig{}
-	fromStruct(t, config.ConfigPatches[0], delivered)
-	wasm := &httpwasmv3.Wasm{}
-	if err := delivered.TypedConfig.UnmarshalTo(wasm); err != nil {
-		t.Fatal(err)
-	}
-	remote := wasm.Config.GetVmConfig().Code.GetRemote()
-	if remote.Sha256 == "" {
-		remote.Sha256 = "set by the agent" // Envoy asks for it, and the agent puts in what it fetched
-	}
-	if err := wasm.ValidateAll(); err != nil {
-		t.Errorf("Envoy would refuse the configuration: %v", err)
-	}
-	if spec := in.Plugin.Spec; spec.Rules != nil || spec.RulesText != "" {
-		text := &wrapperspb.StringValue{}
-		if err := wasm.Config.Configuration.UnmarshalTo(text); err != nil {
-			t.Fatal(err)
-		}
-		if spec.Rules != nil && !json.Valid([]byte(text.Value)) {
-			t.Errorf("rules arrive as %q", text.Value)
-		}
-	}
-	seen := map[string]bool{}
-	for _, patch := range filter.ConfigPatches {
-		discovered := &hcmv3.HttpFilter{}
-		fromStruct(t, patch, discovered)
-		if err := discovered.ValidateAll(); err != nil {
-			t.Errorf("Envoy would refuse the filter: %v", err)
-		}
-		if discovered.Name != delivered.Name {
-			t.Errorf("discovers %s, delivered is %s", discovered.Name, delivered.Name)
-		}
-		place := fmt.Sprint(patch.Match.Context, patch.Match.GetListener().PortNumber)
-		if seen[place] {
-			t.Errorf("runs twice at %s", place)
-		}
-		seen[place] = true
-	}
-	if len(seen) == 0 {
-		t.Error("runs nowhere")
-	}
-}
-
-func decode(t *testing.T, half translate.EnvoyFilter) *networking.EnvoyFilter {
-	t.Helper()
-	raw, err := json.Marshal(half.Object.Object["spec"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec := &networking.EnvoyFilter{}
-	if err := protojson.Unmarshal(raw, spec); err != nil {
-		t.Fatal(err)
-	}
-	return spec
-}
-
-func fromStruct(t *testing.T, patch *networking.EnvoyFilter_EnvoyConfigObjectPatch, into proto.Message) {
-	t.Helper()
-	raw, err := protojson.Marshal(patch.Patch.Value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := protojson.Unmarshal(raw, into); err != nil {
-		t.Fatal(err)
-	}
+	checkGuards(t, config, filter)
+	instances := checkDelivered(t, in, pair, config)
+	checkFilters(t, filter, instances)
 }

@@ -16,6 +16,8 @@ import (
 type matchedListener struct {
 	context networking.EnvoyFilter_PatchContext
 	port    uint32
+	// name is the listener's; empty for any.
+	name string
 }
 
 // listenerContexts are the contexts that ANY stands for, in the order of the patches.
@@ -28,6 +30,14 @@ var patchContexts = map[wasmv1alpha1.Context]networking.EnvoyFilter_PatchContext
 	wasmv1alpha1.ContextSidecarInbound:  networking.EnvoyFilter_SIDECAR_INBOUND,
 	wasmv1alpha1.ContextSidecarOutbound: networking.EnvoyFilter_SIDECAR_OUTBOUND,
 	wasmv1alpha1.ContextAny:             networking.EnvoyFilter_ANY,
+}
+
+// listenersFor are the listeners that a plugin runs in.
+func listenersFor(spec wasmv1alpha1.WasmPluginSpec) []matchedListener {
+	if len(spec.TargetRefs) > 0 {
+		return targetedListeners(spec)
+	}
+	return matchedListeners(spec.Match)
 }
 
 // matchedListeners turns the user's entries, any of which may match, into matches of which only one does: istiod inserts
@@ -48,6 +58,8 @@ func matchedListeners(match []wasmv1alpha1.TrafficSelector) []matchedListener {
 
 // portSet holds ports; the port 0 in it means any.
 type portSet map[uint32]bool
+
+func (s portSet) sorted() []uint32 { return slices.Sorted(maps.Keys(s)) }
 
 func portsByContext(match []wasmv1alpha1.TrafficSelector) map[wasmv1alpha1.Context]portSet {
 	if len(match) == 0 {
@@ -93,8 +105,8 @@ func samePorts(ports map[wasmv1alpha1.Context]portSet) bool {
 
 func listenersOf(context wasmv1alpha1.Context, ports portSet) []matchedListener {
 	var listeners []matchedListener
-	for _, port := range slices.Sorted(maps.Keys(ports)) {
-		listeners = append(listeners, matchedListener{patchContexts[context], port})
+	for _, port := range ports.sorted() {
+		listeners = append(listeners, matchedListener{context: patchContexts[context], port: port})
 	}
 	return listeners
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -33,14 +35,19 @@ func PluginName(envoyFilter string) (string, bool) {
 
 // resourceName is the name under which proxies discover the plugin (ECDS). It must be unique in the mesh: Envoy refuses
 // every plugin of a push that holds a name twice (delta xDS, istiod's default since 1.22). A namespace has no dot, so
-// two plugins never share it.
+// two plugins never share it. A network filter has another name than an HTTP filter, since what Envoy holds under one
+// name can't change its type.
 func resourceName(plugin *wasmv1alpha1.WasmPlugin) string {
-	return "wasm.solarmesh.io/" + plugin.Namespace + "." + plugin.Name
+	name := "wasm.solarmesh.io/" + plugin.Namespace + "." + plugin.Name
+	if isNetwork(plugin.Spec) {
+		name += "~network"
+	}
+	return name
 }
 
 // vmID keeps the plugin's VM apart from those of other plugins, since a trap stops all that share a VM. The hash covers
 // what a VM is built from: Envoy's own key knows the id, the configuration and the code only, so that a changed
-// environment would otherwise meet the old VM.
+// environment or a tightened capability would otherwise meet the old VM.
 func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
 	spec := plugin.Spec
 	hash := sha256.New()
@@ -52,7 +59,16 @@ func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
 		}
 		fmt.Fprintf(hash, "%q %q %q\n", env.Name, env.ValueFrom, value)
 	}
+	if envoy := spec.Envoy; envoy.VMConfiguration != "" || envoy.CapabilityRestriction.AllowedCapabilities != nil {
+		fmt.Fprintf(hash, "%q %q\n", envoy.VMConfiguration, slices.Sorted(slices.Values(envoy.CapabilityRestriction.AllowedCapabilities)))
+	}
 	return plugin.Namespace + "/" + plugin.Name + "~" + hex.EncodeToString(hash.Sum(nil)[:4])
+}
+
+// IdentityKey is equal for plugins that only priority orders within a phase: the number by which istiod orders their
+// EnvoyFilters has no room for more of their identity.
+func IdentityKey(namespace, name string) string {
+	return strconv.Itoa(int(identityHash(namespace, name)))
 }
 
 // identityHash spreads plugins of one phase and priority over 16 bits.

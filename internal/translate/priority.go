@@ -17,14 +17,16 @@ type position struct {
 	rank int32
 }
 
-// anchorFilter is in the chain of every sidecar and gateway of every release, after jwt_authn and rbac and before fault
+// anchorFilter is in the chain of every sidecar, gateway and waypoint of every release, after jwt_authn and rbac and before fault
 // and cors, where Istio puts its own WasmPlugins of the phases STATS and UNSPECIFIED (istiod's
 // buildHTTPConnectionManager, 1.14 to 1.31).
 const anchorFilter = "envoy.filters.http.grpc_stats"
 
 // positionOf maps phase and placement. The front of the chain is the only place before authentication that always
 // exists. Istio's own place for AUTHZ, between jwt_authn and rbac, can't be expressed: both are there only where a
-// policy asks for them, and a patch with an absent anchor does nothing, silently. So AUTHZ comes right after rbac.
+// policy asks for them, and a patch with an absent anchor does nothing, silently. So AUTHZ comes right after rbac. A
+// network filter goes before the last filter of its chain in every phase, since the front of a chain can't be told by
+// what the chain ends in.
 func positionOf(spec wasmv1alpha1.WasmPluginSpec) position {
 	before := networking.EnvoyFilter_Patch_INSERT_BEFORE
 	switch {
@@ -35,6 +37,9 @@ func positionOf(spec wasmv1alpha1.WasmPluginSpec) position {
 	}
 	switch spec.Phase {
 	case wasmv1alpha1.PhaseAuthn:
+		if isNetwork(spec) {
+			return position{before, "", 1}
+		}
 		return position{networking.EnvoyFilter_Patch_INSERT_FIRST, "", 1}
 	case wasmv1alpha1.PhaseAuthz:
 		return position{before, anchorFilter, 2}

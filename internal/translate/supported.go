@@ -16,29 +16,21 @@ var unsupported = []feature{
 	{"spec.url: store://", moduleOfStore},
 	{"spec.imagePullSecret", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.ImagePullSecret != "" }},
 	{"spec.verification", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Verification.Keys != nil }},
-	{"spec.rulesFrom", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.RulesFrom != nil }},
-	{"spec.overrides", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Overrides != nil }},
-	{"spec.targetRefs", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.TargetRefs != nil }},
-	{"spec.type: NETWORK", func(s wasmv1alpha1.WasmPluginSpec) bool {
-		return s.Type != "" && s.Type != wasmv1alpha1.PluginTypeHTTP
-	}},
-	{"spec.failStrategy: FAIL_RELOAD", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.FailStrategy == wasmv1alpha1.FailReload }},
-	{"spec.envoy.allowOnHeadersStopIteration", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Envoy.AllowOnHeadersStopIteration != "" }},
-	{"spec.envoy.capabilityRestriction", func(s wasmv1alpha1.WasmPluginSpec) bool {
-		return s.Envoy.CapabilityRestriction.AllowedCapabilities != nil
-	}},
-	{"spec.envoy.reloadConfig", func(s wasmv1alpha1.WasmPluginSpec) bool {
-		return s.Envoy.ReloadConfig != (wasmv1alpha1.ReloadConfig{})
-	}},
-	{"spec.envoy.vmConfiguration", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Envoy.VMConfiguration != "" }},
-	{"spec.envoy.nackOnCodeCacheMiss", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Envoy.NackOnCodeCacheMiss != "" }},
-	{"spec.proxyVersion", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.ProxyVersion.Minimum != "" }},
 	{"spec.delivery: Store", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Delivery == wasmv1alpha1.DeliveryStore }},
 	{"spec.activation.mode: Safe", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationSafe }},
 	{"spec.activation.mode: Off", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationOff }},
 	{"spec.activation.deadlineSeconds", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.DeadlineSeconds != 0 }},
 	{"spec.activation.onDeadline", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.OnDeadline != "" }},
 	{"spec.rollout", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Rollout.Canary.Selector.MatchLabels != nil }},
+}
+
+// Unsupported are the fields, and values of fields, that the API has and this version doesn't put into effect.
+func Unsupported() []string {
+	fields := make([]string, 0, len(unsupported))
+	for _, feature := range unsupported {
+		fields = append(fields, feature.field)
+	}
+	return fields
 }
 
 func checkSupported(in Input) error {

@@ -6,16 +6,22 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 )
 
 // Input is all that a pair is made of.
 type Input struct {
 	// Plugin is the WasmPlugin as the API server holds it.
 	Plugin *wasmv1alpha1.WasmPlugin
+	// Sources are the ConfigMaps and Secrets that References names.
+	Sources rules.Sources
+	// Ties are plugins, as namespace/name, that may stand in one proxy with this one and have its IdentityKey.
+	Ties []string
 	Options
 }
 
@@ -25,6 +31,8 @@ type Options struct {
 	RootNamespace string
 	// AllowRootNamespaceScope permits scope Namespace there, which then means every proxy of the mesh.
 	AllowRootNamespaceScope bool
+	// IstioVersion is the release of the mesh's oldest istiod, such as 1.30. Default: DefaultIstioVersion.
+	IstioVersion string
 }
 
 // Pair is what a plugin becomes.
@@ -32,7 +40,7 @@ type Pair struct {
 	// Config delivers the plugin's configuration (EXTENSION_CONFIG). It must stand before Filter does: a proxy that meets
 	// a filter whose configuration doesn't exist waits for it and opens no listener.
 	Config EnvoyFilter
-	// Filter puts the plugin into the filter chains (HTTP_FILTER).
+	// Filter puts the plugin into the filter chains (HTTP_FILTER or NETWORK_FILTER), and has the route patches of overrides.
 	Filter EnvoyFilter
 	// Notes are sentences that a user should know although the spec is good.
 	Notes []string
@@ -46,6 +54,8 @@ type EnvoyFilter struct {
 	Object *unstructured.Unstructured
 	// Hash is over the spec.
 	Hash string
+	// Instances are the names under which it delivers configurations, sorted. Only a Config has some.
+	Instances []string
 }
 
 // EnvoyFilters returns the halves in the order in which they must be written.
@@ -75,23 +85,31 @@ func Translate(in Input) (Pair, error) {
 	if err := validate(in); err != nil {
 		return Pair{}, err
 	}
-	configuration, err := configuration(in.Plugin.Spec)
+	instances, overrides, err := instancesOf(in)
 	if err != nil {
 		return Pair{}, err
 	}
-	config, err := configPatch(in.Plugin, configuration)
+	config, err := configPatches(in, instances)
 	if err != nil {
 		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
 	}
-	filters, err := filterPatches(in.Plugin)
+	filters, err := filterPatches(in.Plugin.Spec, instances)
 	if err != nil {
 		return Pair{}, fmt.Errorf("render the plugin's filter: %w", err)
+	}
+	routes, err := routePatches(in, instances, overrides)
+	if err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's overrides: %w", err)
 	}
 	pair := Pair{Notes: notes(in)}
 	if pair.Config, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterConfig, config); err != nil {
 		return Pair{}, err
 	}
-	if pair.Filter, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterFilter, filters...); err != nil {
+	for _, instance := range instances {
+		pair.Config.Instances = append(pair.Config.Instances, instance.name)
+	}
+	slices.Sort(pair.Config.Instances)
+	if pair.Filter, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterFilter, append(filters, routes...)); err != nil {
 		return Pair{}, err
 	}
 	return pair, nil

@@ -30,10 +30,17 @@ var checks = []check{
 	checkTarget,
 	checkSelector,
 	checkMatch,
+	checkTargetRefs,
+	checkNetwork,
 	checkPosition,
 	checkFailStrategy,
 	checkEnv,
+	checkEnvoy,
+	checkProxyVersion,
+	checkIstioVersion,
 	checkExclusiveRules,
+	checkReferences,
+	checkOverrides,
 	checkSupported, // what is set without an effect is refused, never ignored
 	checkRootNamespace,
 }

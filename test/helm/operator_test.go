@@ -32,7 +32,7 @@ func TestOperatorUnderTheChartsRights(t *testing.T) {
 	binary := buildOperator(t)
 	for name, test := range map[string]struct{ values, sample string }{
 		"all namespaces": {"{}", "samples"},
-		"one namespace":  {"watchNamespaces: [istio-system]", "samples/basic-auth.yaml"},
+		"one namespace":  {"watchNamespaces: [istio-system]", "samples/rules-from.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := startCluster(t)

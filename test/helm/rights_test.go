@@ -26,6 +26,9 @@ const operatorRights = `
 *                  networking.istio.io    envoyfilters               *  watch
 *                  networking.istio.io    envoyfilters               *  create
 *                  networking.istio.io    envoyfilters               *  patch
+*                  core                   configmaps                 *  get
+*                  core                   configmaps                 *  list
+*                  core                   configmaps                 *  watch
 *                  events.k8s.io          events                     *  create
 *                  events.k8s.io          events                     *  patch
 *                  authentication.k8s.io  tokenreviews               *  create

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// resolvedPlugin is a plugin with all that its pair is made of.
+type resolvedPlugin struct {
+	translate.Input
+	owner    apply.Owner
+	versions sourceVersions
+}
+
+// resolve reads what a spec refers to.
+func (r *WasmPluginReconciler) resolve(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (resolvedPlugin, error) {
+	found, versions, err := r.sources.read(ctx, plugin)
+	if err != nil {
+		return resolvedPlugin{}, err
+	}
+	ties, err := r.ties(ctx, plugin)
+	if err != nil {
+		return resolvedPlugin{}, err
+	}
+	return resolvedPlugin{
+		Input:    translate.Input{Plugin: plugin, Sources: found, Ties: ties, Options: r.Options},
+		owner:    r.owner(metadataOf(plugin), versions),
+		versions: versions,
+	}, nil
+}
+
+// identityIndex is the cache's index of plugins by translate.IdentityKey.
+const identityIndex = "identity"
+
+func identityOf(plugin client.Object) []string {
+	return []string{translate.IdentityKey(plugin.GetNamespace(), plugin.GetName())}
+}
+
+// ties returns the plugins, as namespace/name, that can meet this one in a proxy and have its identity key.
+func (r *WasmPluginReconciler) ties(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) ([]string, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(translate.PluginKind.GroupVersion().WithKind(translate.PluginKind.Kind + "List"))
+	if err := r.Client.List(ctx, list, client.MatchingFields{identityIndex: identityOf(plugin)[0]}); err != nil {
+		return nil, fmt.Errorf("look for plugins of equal rank: %w", err)
+	}
+	var ties []string
+	for i := range list.Items {
+		other := client.ObjectKeyFromObject(&list.Items[i])
+		inRoot := other.Namespace == r.Options.RootNamespace || plugin.Namespace == r.Options.RootNamespace
+		if other != client.ObjectKeyFromObject(plugin) && (inRoot || other.Namespace == plugin.Namespace) {
+			ties = append(ties, other.String())
+		}
+	}
+	slices.Sort(ties)
+	return ties, nil
+}
+
+// maskedError is an error of the API server, whose words may quote what it refuses, without what may be a credential.
+type maskedError struct {
+	text  string
+	cause error
+}
+
+func (e *maskedError) Error() string { return e.text }
+
+// Unwrap lets the cause be told, not read.
+func (e *maskedError) Unwrap() error { return e.cause }
+
+func (p resolvedPlugin) masked(err error) error {
+	text := rules.Mask(err.Error(), nil, p.Sources.Secrets()...)
+	for _, document := range p.openDocuments() {
+		text = rules.Mask(text, document)
+	}
+	return &maskedError{text: text, cause: err}
+}
+
+// openDocuments are the rules that don't come from Secrets.
+func (p resolvedPlugin) openDocuments() [][]byte {
+	var documents [][]byte
+	if p.Plugin.Spec.Rules != nil {
+		documents = append(documents, p.Plugin.Spec.Rules.Raw)
+	}
+	for _, override := range p.Plugin.Spec.Overrides {
+		if override.Rules != nil {
+			documents = append(documents, override.Rules.Raw)
+		}
+	}
+	for object, content := range p.Sources {
+		for _, value := range content.Data {
+			if object.Kind == rules.ConfigMap {
+				documents = append(documents, value)
+			}
+		}
+	}
+	return documents
+}

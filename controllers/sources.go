@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// sources reads the ConfigMaps and Secrets that rules come from, and tells when they may have changed. ConfigMaps are
+// watched. Secrets never are: a right to watch or list them is a right to read all of a namespace.
+type sources struct {
+	live    client.Reader
+	watches *configMapWatches
+	// interval is about the time between two looks at what isn't watched.
+	interval time.Duration
+
+	mutex sync.Mutex
+	// checks are the times of each plugin's next look.
+	checks map[types.NamespacedName]time.Time
+}
+
+func newSources(live client.Reader, watches *configMapWatches, interval time.Duration) *sources {
+	return &sources{live: live, watches: watches, interval: interval, checks: map[types.NamespacedName]time.Time{}}
+}
+
+// maxSourceBytes bounds what the objects of one plugin may hold together: each may have 1 MiB, and many are worked on at a
+// time.
+const maxSourceBytes = 8 << 20
+
+// Why an object may not be read, as the end of a sentence.
+var (
+	noRight = map[rules.Kind]string{
+		rules.ConfigMap: "the operator has no right to it; grant get, list and watch on configmaps in this namespace",
+		rules.Secret:    "the operator has no right to Secrets of this namespace; add the namespace to the chart's value rulesFrom.secretNamespaces, or grant get on this Secret",
+	}
+	noConsent = "its owner hasn't labelled it " + wasmv1alpha1.LabelRules + "=" + wasmv1alpha1.RulesAllowed +
+		", which says that its values may stand in an EnvoyFilter"
+	tooMuch = fmt.Sprintf("with those before it, it holds more than %d MiB; put less into them", maxSourceBytes>>20)
+)
+
+// reading is an object as it was read. One that doesn't exist has no version.
+type reading struct {
+	rules.Content
+	version string
+}
+
+// read reads the objects that a spec names, each once, and follows them from then on. What can't be read for another
+// reason than that it isn't there, or not for us, is an error.
+func (s *sources) read(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (rules.Sources, sourceVersions, error) {
+	objects := translate.References(plugin.Spec)
+	var versions sourceVersions
+	for _, object := range objects {
+		versions.set(object, "")
+	}
+	key := client.ObjectKeyFromObject(plugin)
+	// First the watch, then the look: so that no change is missed between them.
+	s.watches.follow(key, versions.configMapNames())
+	found, size := rules.Sources{}, 0
+	for _, object := range objects {
+		read, err := s.get(ctx, key.Namespace, object)
+		if err != nil {
+			return nil, sourceVersions{}, err
+		}
+		for _, value := range read.Data {
+			size += len(value)
+		}
+		if size > maxSourceBytes {
+			read.Content = rules.Content{Denied: tooMuch}
+		}
+		if read.version != "" || read.Denied != "" {
+			found[object] = read.Content
+		}
+		versions.set(object, read.version)
+	}
+	versions.setRefresh(plugin.Annotations)
+	return found, versions, nil
+}
+
+func (s *sources) get(ctx context.Context, namespace string, object rules.Object) (reading, error) {
+	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
+	if object.Kind == rules.ConfigMap {
+		configMap := &corev1.ConfigMap{}
+		if err := s.live.Get(ctx, key, configMap); err != nil {
+			return unread(err, object, key)
+		}
+		data := configMap.BinaryData
+		if data == nil {
+			data = map[string][]byte{}
+		}
+		for name, value := range configMap.Data {
+			data[name] = []byte(value)
+		}
+		return reading{rules.Content{Data: data}, configMap.ResourceVersion}, nil
+	}
+	// Whether the data may be read is asked before they are.
+	if seen, err := s.look(ctx, namespace, object); err != nil || seen.version == "" || seen.Denied != "" {
+		return seen, err
+	}
+	secret := &corev1.Secret{}
+	if err := s.live.Get(ctx, key, secret); err != nil {
+		return unread(err, object, key)
+	}
+	if !consents(secret) {
+		return reading{rules.Content{Denied: noConsent}, secret.ResourceVersion}, nil
+	}
+	return reading{rules.Content{Data: secret.Data}, secret.ResourceVersion}, nil
+}
+
+// look reads an object's metadata only.
+func (s *sources) look(ctx context.Context, namespace string, object rules.Object) (reading, error) {
+	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
+	meta := partial(corev1.SchemeGroupVersion.WithKind(string(object.Kind)))
+	if err := s.live.Get(ctx, key, meta); err != nil {
+		return unread(err, object, key)
+	}
+	if object.Kind == rules.Secret && !consents(meta) {
+		return reading{rules.Content{Denied: noConsent}, meta.ResourceVersion}, nil
+	}
+	return reading{version: meta.ResourceVersion}, nil
+}
+
+func unread(err error, object rules.Object, key types.NamespacedName) (reading, error) {
+	switch {
+	case apierrors.IsNotFound(err):
+		return reading{}, nil
+	case apierrors.IsForbidden(err):
+		return reading{Content: rules.Content{Denied: noRight[object.Kind]}}, nil
+	default:
+		return reading{}, fmt.Errorf("read %s %s: %w", object.Kind, key, err)
+	}
+}
+
+func consents(secret client.Object) bool {
+	return secret.GetLabels()[wasmv1alpha1.LabelRules] == wasmv1alpha1.RulesAllowed
+}

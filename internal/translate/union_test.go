@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package translate_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// withOverrides has a host for each text of rules.
+func withOverrides(texts ...string) *wasmv1alpha1.WasmPlugin {
+	plugin := newPlugin("shop", "auth")
+	for i, text := range texts {
+		plugin.Spec.Overrides = append(plugin.Spec.Overrides, wasmv1alpha1.Override{
+			Match: wasmv1alpha1.OverrideMatch{Hosts: []string{fmt.Sprintf("h%d.example.com", i)}},
+			Rules: &apiextensionsv1.JSON{Raw: []byte(text)},
+		})
+	}
+	return plugin
+}
+
+func translated(t *testing.T, plugin *wasmv1alpha1.WasmPlugin) translate.Pair {
+	t.Helper()
+	pair, err := translate.Translate(translate.Input{Plugin: plugin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+func TestUnion(t *testing.T) {
+	before, after := translated(t, withOverrides(`{"a":1}`, `{"b":2}`)).Config, translated(t, withOverrides(`{"b":2}`, `{"c":3}`)).Config
+	union, err := translate.Union(after, before.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.Instances, after.Instances))))
+	if !slices.Equal(union.Instances, want) || len(want) != 4 {
+		t.Errorf("got %v, want %v", union.Instances, want)
+	}
+	if got := checkDelivered(t, translate.Input{Plugin: newPlugin("shop", "auth")}, translate.Pair{Config: union}, decode(t, union)); len(got) != 4 {
+		t.Errorf("delivers %v", got)
+	}
+	again, err := translate.Union(after, union.Object)
+	if err != nil || again.Hash != union.Hash {
+		t.Errorf("a union with itself is another: %v", err)
+	}
+	same, err := translate.Union(after, after.Object)
+	if err != nil || same.Hash != after.Hash {
+		t.Errorf("nothing was to be kept: %v", err)
+	}
+	if union.Hash == after.Hash || union.Hash == before.Hash {
+		t.Error("the union has the hash of one of its parts")
+	}
+}
+
+// TestBaseRulesKeepNames sees that new rules of the base instance, by far the most frequent change, drop no name.
+func TestBaseRulesKeepNames(t *testing.T) {
+	first := withOverrides(`{"a":1}`)
+	second := first.DeepCopy()
+	second.Spec.Rules = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
+	before, after := translated(t, first), translated(t, second)
+	if !slices.Equal(before.Config.Instances, after.Config.Instances) || before.Filter.Hash != after.Filter.Hash {
+		t.Errorf("%v became %v", before.Config.Instances, after.Config.Instances)
+	}
+	if before.Config.Hash == after.Config.Hash {
+		t.Error("new rules change nothing")
+	}
+}
+
+func TestRefusesWhatIsTooLargeToStore(t *testing.T) {
+	var texts []string
+	for i := range 6 {
+		texts = append(texts, fmt.Sprintf(`{"n":%d,"x":"%s"}`, i, strings.Repeat("x", 200<<10)))
+	}
+	_, err := translate.Translate(translate.Input{Plugin: withOverrides(texts...)})
+	if err == nil || !strings.Contains(err.Error(), "at most 1048576 can be stored") || len(err.Error()) > 300 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	plugin := newPlugin("shop", "auth")
+	source := func(name, key string) wasmv1alpha1.RulesKeyReference {
+		return wasmv1alpha1.RulesKeyReference{KeyReference: wasmv1alpha1.KeyReference{Name: name, Key: key}}
+	}
+	plugin.Spec.RulesFrom = []wasmv1alpha1.RulesSource{
+		{SecretKeyRef: source("b", "x")}, {ConfigMapKeyRef: source("b", "x")}, {ConfigMapKeyRef: source("b", "y")},
+	}
+	plugin.Spec.Overrides = []wasmv1alpha1.Override{{RulesFrom: []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: source("a", "x")}}}}
+	want := []rules.Object{{Kind: rules.ConfigMap, Name: "a"}, {Kind: rules.ConfigMap, Name: "b"}, {Kind: rules.Secret, Name: "b"}}
+	if got := translate.References(plugin.Spec); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for i := range 70 {
+		plugin.Spec.RulesFrom = append(plugin.Spec.RulesFrom, wasmv1alpha1.RulesSource{ConfigMapKeyRef: source(fmt.Sprint("c", i), "x")})
+	}
+	plugin.Spec.Overrides = nil
+	_, err := translate.Translate(translate.Input{Plugin: plugin})
+	if err == nil || !strings.Contains(err.Error(), "at most 64 are followed") {
+		t.Errorf("got %v", err)
+	}
+}
