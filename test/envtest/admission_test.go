@@ -85,7 +85,7 @@ var _ = Describe("The admission policy", func() {
 		authors, others = clientOf(author), clientOf(platform)
 	})
 
-	DescribeTable("refuses who may write plugins only, and lets pass who may write EnvoyFilters too",
+	DescribeTable("row 20: refuses who may write plugins only, and lets pass who may write EnvoyFilters too",
 		func(ctx SpecContext, action, verb string, rights ...string) {
 			allow(ctx, author, plugins(everyVerb...))
 			allow(ctx, platform, plugins(everyVerb...), envoyFilters(rights...))
@@ -108,6 +108,26 @@ var _ = Describe("The admission policy", func() {
 		Entry("delete", "delete", "delete", "delete"),
 		Entry("deletecollection", "deletecollection", "delete", "delete"),
 	)
+
+	It("row 19: holds in the mesh's root namespace, from where a plugin reaches all others", func(ctx SpecContext) {
+		namespace = rootNamespace
+		allow(ctx, author, plugins(everyVerb...))
+		DeferCleanup(func(ctx SpecContext) {
+			meta := metav1.ObjectMeta{Namespace: rootNamespace, Name: author.Name}
+			Expect(k8s.Delete(ctx, &rbacv1.RoleBinding{ObjectMeta: meta})).To(Succeed())
+			Expect(k8s.Delete(ctx, &rbacv1.Role{ObjectMeta: meta})).To(Succeed())
+		})
+		for _, scope := range []wasmv1alpha1.Scope{"", wasmv1alpha1.ScopeNamespace} {
+			plugin := newPlugin(rootNamespace)
+			plugin.Name = "of-a-tenant"
+			if scope != "" {
+				plugin.Spec.Scope, plugin.Spec.Selector = scope, wasmv1alpha1.WorkloadSelector{}
+			}
+			err := authors.Create(ctx, plugin)
+			Expect(err).To(Satisfy(apierrors.IsForbidden))
+			Expect(err).To(MatchError(ContainSubstring(refusal("create"))))
+		}
+	})
 
 	It("asks for the very verb", func(ctx SpecContext) {
 		allow(ctx, author, plugins(everyVerb...), envoyFilters("create"))

@@ -55,7 +55,7 @@ var _ = Describe("An EnvoyFilter of somebody else", func() {
 		e.SetAnnotations(map[string]string{wasmv1alpha1.AnnotationPluginUID: "123", wasmv1alpha1.AnnotationHash: "123"})
 	}
 
-	DescribeTable("is never touched, and the plugin waits for its going", func(ctx SpecContext, foreignness func(context.Context) edit) {
+	DescribeTable("row 23: is never touched, and the plugin waits for its going", func(ctx SpecContext, foreignness func(context.Context) edit) {
 		for _, role := range halves {
 			foreign := newEnvoyFilter(plugin.Namespace, plugin.Name+"-"+role)
 			foreignness(ctx)(foreign)

@@ -40,30 +40,30 @@ var _ = Describe("Events", func() {
 		Eventually(ctx, stateOf(plugin)).Should(beReady())
 		refresh(ctx, plugin)
 
-		Expect(patchSpec(ctx, plugin, `{"type": "NETWORK"}`)).To(Succeed())
-		ill := event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.type: NETWORK"))
+		Expect(patchSpec(ctx, plugin, notSupported)).To(Succeed())
+		ill := event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.activation.mode: Safe"))
 		Eventually(ctx, eventsOf).Should(ConsistOf(ill), "the only event so far")
 
 		Expect(patchSpec(ctx, plugin, `{"priority": 5}`)).To(Succeed())
 		Eventually(ctx, stateOf(plugin)).Should(beRejected(wasmv1alpha1.ReasonNotSupported))
-		Expect(patchSpec(ctx, plugin, `{"type": null}`)).To(Succeed())
+		Expect(patchSpec(ctx, plugin, supportedAgain)).To(Succeed())
 		healed := event(corev1.EventTypeNormal, wasmv1alpha1.ReasonApplied, ContainSubstring("both EnvoyFilters stand"))
 		Eventually(ctx, eventsOf).Should(ConsistOf(ill, healed), "being ill for another generation is no news")
 		Expect(eventsOf(ctx)).To(HaveEach(HaveField("Series", BeNil())))
 	})
 
 	It("tell of a plugin that is ill from the start", func(ctx SpecContext) {
-		plugin.Spec.Type = wasmv1alpha1.PluginTypeNetwork
+		plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationSafe
 		Expect(k8s.Create(ctx, plugin)).To(Succeed())
 		Eventually(ctx, eventsOf).Should(ConsistOf(
-			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.type"))))
+			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.activation.mode"))))
 	})
 
 	It("tell of another reason", func(ctx SpecContext) {
-		plugin.Spec.Type = wasmv1alpha1.PluginTypeNetwork
+		plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationSafe
 		Expect(k8s.Create(ctx, plugin)).To(Succeed())
 		Eventually(ctx, stateOf(plugin)).Should(beRejected(wasmv1alpha1.ReasonNotSupported))
-		Expect(patchSpec(ctx, plugin, `{"type": null, "url": "https://example.com:70000/plugin.wasm"}`)).To(Succeed())
+		Expect(patchSpec(ctx, plugin, `{"activation": null, "url": "https://example.com:70000/plugin.wasm"}`)).To(Succeed())
 		Eventually(ctx, eventsOf).Should(ConsistOf(
 			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, Not(BeEmpty())),
 			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonInvalidSpec, ContainSubstring("spec.url"))))

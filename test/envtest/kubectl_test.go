@@ -54,7 +54,7 @@ var _ = Describe("kubectl", func() {
 	})
 
 	It("shows why a plugin isn't ready", func(ctx SpecContext) {
-		Expect(patchSpec(ctx, plugin, `{"type": "NETWORK"}`)).To(Succeed())
+		Expect(patchSpec(ctx, plugin, notSupported)).To(Succeed())
 		Eventually(ctx, func() [][]string { return table(ctx, "get", "wasmp", "basic-auth") }).Should(
 			ContainElement(HaveExactElements("basic-auth", "False", "NotSupported", Not(BeEmpty()))))
 	})

@@ -96,6 +96,12 @@ func patchSpec(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, spec string
 	return k8s.Patch(ctx, plugin, client.RawPatch(types.MergePatchType, []byte(`{"spec":`+spec+`}`)))
 }
 
+// A change that this version of the operator doesn't support, and one that takes it back.
+const (
+	notSupported   = `{"activation": {"mode": "Safe"}}`
+	supportedAgain = `{"activation": null}`
+)
+
 // haveCondition matches a plugin with a condition about its present generation. The reason is one, or a matcher.
 func haveCondition(conditionType string, status metav1.ConditionStatus, reason any) gomegatypes.GomegaMatcher {
 	return And(

@@ -134,6 +134,13 @@ func writes(namespace string) []string {
 	return requests(namespace, writing)
 }
 
+// quiet waits for these writes, and asserts that no further one comes.
+func quiet(namespace string, expected ...string) {
+	GinkgoHelper()
+	Eventually(func() []string { return writes(namespace) }).Should(Equal(expected))
+	Consistently(func() []string { return writes(namespace) }).Should(Equal(expected))
+}
+
 // reads are its reads of single objects there: "GET wasmplugins/a".
 func reads(namespace string) []string {
 	return requests(namespace, regexp.MustCompile("^GET$"))

@@ -32,7 +32,7 @@ var _ = Describe("The mesh's root namespace", func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, plugin)).To(Succeed()) })
 	}
 
-	It("refuses scope Namespace", func(ctx SpecContext) {
+	It("row 19: refuses scope Namespace, whoever asks for it", func(ctx SpecContext) {
 		plugin = inRootNamespace(wasmv1alpha1.ScopeNamespace)
 		create(ctx, plugin)
 		Eventually(ctx, stateOf(plugin)).Should(beRejected(wasmv1alpha1.ReasonRootNamespace,

@@ -11,24 +11,31 @@ import (
 // text is a JSON string of some length.
 func text(length int) string { return `"` + strings.Repeat("x", length) + `"` }
 
-// list is a JSON list of n items; %d in an item is its number.
-func list(n int, item string) string {
+// repeated is n times an item; %d in it is its number.
+func repeated(n int, item string) []string {
 	var items []string
 	for i := range n {
 		items = append(items, strings.ReplaceAll(item, "%d", fmt.Sprint(i)))
 	}
-	return "[" + strings.Join(items, ", ") + "]"
+	return items
 }
+
+// list is a JSON list of n items; %d in an item is its number.
+func list(n int, item string) string { return "[" + strings.Join(repeated(n, item), ", ") + "]" }
 
 const (
 	ruleURLText     = "must be printable ASCII without spaces or a fragment (#)"
-	ruleURLScheme   = "unknown scheme; use oci://, https://, http:// or store://"
+	ruleURLScheme   = "has an unknown scheme; use oci://, https://, http:// or store://"
 	ruleURLHost     = "has no host; write for example oci://registry.example.com/plugin:1.0"
-	ruleURLUser     = "must not contain a user name or password; name a Secret in imagePullSecret"
-	ruleURLValid    = "not a valid URL; check the host and %-escapes"
+	ruleURLUser     = "must not contain a user name or password; the module must be readable without them"
+	ruleURLDigest   = "has an @ that begins no digest; a digest is @sha256: and 64 lower-case hex digits, and a user name or password must not stand here: name a Secret in imagePullSecret"
+	ruleURLImage    = "has a character that no image's name has; write for example oci://registry.example.com/plugin:1.0"
+	ruleURLValid    = "is not a valid URL; check the host and %-escapes"
 	ruleURLPort     = "has a port that is empty, 0 or above 65535"
-	ruleDigest      = "sha256: differs from the digest in url; keep one of them, or make them equal"
-	ruleDelivery    = "delivery: Direct works neither with imagePullSecret nor with a store:// url, since the proxy fetches from url itself; set Store or leave it out"
+	ruleURLNumber   = "has a host that is a number, or an address in an unusual form; write its name, or an address such as 192.0.2.1 (for a user of Docker Hub docker.io/USER/…)"
+	ruleURLAddress  = "names a link-local address, that of a cloud's metadata service, or an IPv6 address that wraps one of IPv4; write the host that serves the module"
+	ruleDigest      = "differs from the digest in url; keep one of them, or make them equal"
+	ruleDelivery    = "Direct works neither with imagePullSecret nor with a store:// url, since the proxy fetches from url itself; set Store or leave it out"
 	ruleOneRules    = "at most one of the fields in [rules rulesText] may be set"
 	ruleOneText     = "at most one of the fields in [rulesFrom rulesText] may be set"
 	ruleOneSource   = "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"
@@ -69,26 +76,65 @@ var badModuleValues = slices.Concat([]badValue{
 	badURL(ruleURLUser, "https://user@example.com/plugin.wasm"),
 	badURL(ruleURLUser, "https://user:password@example.com"),
 	badURL(ruleURLUser, "http://user@example.com"),
-	badURL(ruleURLUser, "oci://user:password@registry.example.com/plugin:1.0"),
-	badURL(ruleURLUser, "user:password@registry.example.com/plugin:1.0"),
+	badURL(ruleURLUser, "store://user:password@plugin"),
+	badURL(ruleURLDigest, "oci://user:password@registry.example.com/plugin:1.0"),
+	badURL(ruleURLDigest, "oci://user:password@registry.example.com"),
+	badURL(ruleURLDigest, "user:password@registry.example.com/plugin:1.0"),
+	badURL(ruleURLDigest, "https:/user:password@registry.example.com/plugin:1.0"),
+	badURL(ruleURLDigest, "oci://user@registry.example.com/plugin@sha256:"+hex("a")),
+	badURL(ruleURLDigest, "oci://registry.example.com/plugin@sha256:"+hex("a")[1:]),
+	badURL(ruleURLDigest, "plugin@sha512:"+hex("a")+hex("a")),
+	badURL(ruleURLImage, "javascript:alert(1)"),
+	badURL(ruleURLImage, "oci://registry.example.com/plugin?version=1"),
+	badURL(ruleURLImage, "oci://registry.example.com/%41"),
 	badURL(ruleURLValid, "https://example.com/%zz"),
 	badURL(ruleURLValid, "https://[::1/plugin.wasm"),
 	badURL(ruleURLValid, "https://example.com:port/plugin.wasm"),
 	badURL(ruleURLPort, "https://example.com:0/plugin.wasm"),
 	badURL(ruleURLPort, "https://example.com:/plugin.wasm"),
 	badURL(ruleURLPort, "oci://registry.example.com:123456/plugin:1.0"),
+	badURL(ruleURLPort, "registry.example.com:0/plugin:1.0"),
+	badURL(ruleURLPort, "file:/etc/passwd"),
 	badURL(ruleURLPort, "oci://[2001:db8::1]:0/plugin:1.0"),
+	badURL(ruleURLNumber, "http://2852039166/plugin.wasm"),
+	badURL(ruleURLNumber, "http://2852039166"),
+	badURL(ruleURLNumber, "http://0xA9FEA9FE:80/plugin.wasm"),
+	badURL(ruleURLNumber, "http://0251.0376.0251.0376/plugin.wasm"),
+	badURL(ruleURLNumber, "http://0xa9.254.0251.254/plugin.wasm"),
+	badURL(ruleURLNumber, "http://169.254.43518?plugin"),
+	badURL(ruleURLNumber, "http://192.0.2.1./plugin.wasm"),
+	badURL(ruleURLNumber, "http://192.0.2.256/plugin.wasm"),
+	badURL(ruleURLNumber, "http://192.0.2.1.1/plugin.wasm"),
+	badURL(ruleURLNumber, "oci://2852039166:5000/plugin:1.0"),
+	badURL(ruleURLNumber, "2852039166/plugin:1.0"),
+	badURL(ruleURLAddress, "http://169.254.169.254/plugin.wasm"),
+	badURL(ruleURLAddress, "http://169.254.0.23"),
+	badURL(ruleURLAddress, "oci://169.254.169.254:5000/plugin:1.0"),
+	badURL(ruleURLAddress, "169.254.169.254/plugin:1.0"),
+	badURL(ruleURLAddress, "http://100.100.100.200/plugin.wasm"),
+	badURL(ruleURLAddress, "http://168.63.129.16:80/plugin.wasm"),
+	badURL(ruleURLAddress, "http://192.0.0.192?plugin"),
+	badURL(ruleURLAddress, "http://[fe80::1]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[FEBF::1]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[fd00:ec2::254]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[fd00:0EC2:0:0::254]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[fd20:ce::254]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[::ffff:169.254.169.254]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[0:0:0:0:0:ffff:a9fe:a9fe]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[::a9fe:a9fe]/plugin.wasm"),
+	badURL(ruleURLAddress, "http://[64:ff9b::a9fe:a9fe]/plugin.wasm"),
+	badURL(ruleURLAddress, "oci://[::ffff:169.254.169.254]:5000/plugin:1.0"),
 	{"spec.sha256", "minLength", `{"sha256": "` + hex("a")[1:] + `"}`},
 	{"spec.sha256", "maxLength", `{"sha256": "` + hex("a") + `a"}`},
 	{"spec.sha256", "pattern", `{"sha256": "` + hex("A") + `"}`},
 	{"spec.sha256", "pattern", `{"sha256": "` + hex("g") + `"}`},
-	{"spec", ruleDigest, `{"sha256": "` + hex("a") + `", "url": "oci://registry.example.com/plugin@sha256:` + hex("b") + `"}`},
+	{"spec.sha256", ruleDigest, `{"sha256": "` + hex("a") + `", "url": "oci://registry.example.com/plugin@sha256:` + hex("b") + `"}`},
 	{"spec.imagePullPolicy", "enum", `{"imagePullPolicy": "Never"}`},
 	{"spec.imagePullSecret", "minLength", `{"imagePullSecret": ""}`},
 	{"spec.imagePullSecret", "maxLength", `{"imagePullSecret": ` + text(254) + `}`},
 	{"spec.delivery", "enum", `{"delivery": "Mail"}`},
-	{"spec", ruleDelivery, `{"delivery": "Direct", "imagePullSecret": "regcred"}`},
-	{"spec", ruleDelivery, `{"delivery": "Direct", "url": "store://plugin"}`},
+	{"spec.delivery", ruleDelivery, `{"delivery": "Direct", "imagePullSecret": "regcred"}`},
+	{"spec.delivery", ruleDelivery, `{"delivery": "Direct", "url": "store://plugin"}`},
 	{"spec.verification", "minProperties", `{"verification": {}}`},
 	{"spec.verification.keys", "required", `{"verification": {}}`},
 	{"spec.verification.keys", "minItems", `{"verification": {"keys": []}}`},
@@ -117,22 +163,23 @@ var badModuleValues = slices.Concat([]badValue{
 
 // badKeyReferences are those of both references to a key, in items of a list; %s in fields is the item.
 func badKeyReferences(path, fields string) []badValue {
-	var bad []badValue
+	var all []badValue
 	for _, reference := range []string{"configMapKeyRef", "secretKeyRef"} {
 		for _, field := range []string{"name", "key"} {
-			for rule, value := range map[string]string{"required": "", "minLength": text(0), "maxLength": text(254)} {
+			for _, bad := range [][2]string{{"required", ""}, {"minLength", text(0)}, {"maxLength", text(254)}} {
+				rule, value := bad[0], bad[1]
 				members := map[string]string{"name": `"users"`, "key": `"rules.json"`}
 				members[field] = value
 				var pairs []string
-				for member, json := range members {
-					if json != "" {
-						pairs = append(pairs, fmt.Sprintf("%q: %s", member, json))
+				for _, member := range []string{"name", "key"} {
+					if members[member] != "" {
+						pairs = append(pairs, fmt.Sprintf("%q: %s", member, members[member]))
 					}
 				}
 				item := fmt.Sprintf("{%q: {%s}}", reference, strings.Join(pairs, ", "))
-				bad = append(bad, badValue{path + "." + reference + "." + field, rule, fmt.Sprintf(fields, item)})
+				all = append(all, badValue{path + "." + reference + "." + field, rule, fmt.Sprintf(fields, item)})
 			}
 		}
 	}
-	return bad
+	return all
 }

@@ -3,8 +3,11 @@
 package envtest
 
 const (
-	ruleHostValue = "value: leave it out with valueFrom HOST, which takes the proxy's own value"
+	ruleHostValue = "leave it out with valueFrom HOST, which takes the proxy's own value"
 	ruleIstioMeta = "names that begin with ISTIO_META_ are reserved for the mesh"
+	ruleEnvName   = "has letters, digits and -._ only, and begins with no digit"
+	ruleReload    = "has an effect only with failStrategy: FAIL_RELOAD; set that, or take this out"
+	ruleIntervals = "is shorter than baseIntervalSeconds; raise it"
 )
 
 // env is an environment of one variable.
@@ -13,6 +16,11 @@ func env(variable string) string { return `{"vmConfig": {"env": [` + variable + 
 // capabilities is a restriction to a list.
 func capabilities(list string) string {
 	return `{"envoy": {"capabilityRestriction": {"allowedCapabilities": ` + list + `}}}`
+}
+
+// reload is a backoff under FAIL_RELOAD.
+func reload(fields string) string {
+	return `{"failStrategy": "FAIL_RELOAD", "envoy": {"reloadConfig": {` + fields + `}}}`
 }
 
 // canary is a rollout.
@@ -25,13 +33,13 @@ var badRuntimeValues = []badValue{
 	{"spec.vmConfig.env", "minItems", `{"vmConfig": {"env": []}}`},
 	{"spec.vmConfig.env", "maxItems", `{"vmConfig": {"env": ` + list(257, `{"name": "V%d"}`) + `}}`},
 	{"spec.vmConfig.env", "unique", env(`{"name": "A", "value": "1"}, {"name": "A", "value": "2"}`)},
-	{"spec.vmConfig.env[]", ruleHostValue, env(`{"name": "A", "valueFrom": "HOST", "value": "x"}`)},
-	{"spec.vmConfig.env[]", ruleHostValue, env(`{"name": "A", "valueFrom": "HOST", "value": ""}`)},
+	{"spec.vmConfig.env[].value", ruleHostValue, env(`{"name": "A", "valueFrom": "HOST", "value": "x"}`)},
+	{"spec.vmConfig.env[].value", ruleHostValue, env(`{"name": "A", "valueFrom": "HOST", "value": ""}`)},
 	{"spec.vmConfig.env[].name", "required", env(`{"value": "x"}`)},
 	{"spec.vmConfig.env[].name", "minLength", env(`{"name": ""}`)},
 	{"spec.vmConfig.env[].name", "maxLength", env(`{"name": ` + text(257) + `}`)},
-	{"spec.vmConfig.env[].name", "pattern", env(`{"name": "1A"}`)},
-	{"spec.vmConfig.env[].name", "pattern", env(`{"name": "A=B"}`)},
+	{"spec.vmConfig.env[].name", ruleEnvName, env(`{"name": "1A"}`)},
+	{"spec.vmConfig.env[].name", ruleEnvName, env(`{"name": "A=B"}`)},
 	{"spec.vmConfig.env[].name", ruleIstioMeta, env(`{"name": "ISTIO_META_WASM_IMAGE_PULL_SECRET"}`)},
 	{"spec.vmConfig.env[].value", "maxLength", env(`{"name": "A", "value": ` + text(2049) + `}`)},
 	{"spec.vmConfig.env[].valueFrom", "enum", env(`{"name": "A", "valueFrom": "SECRET"}`)},
@@ -46,11 +54,14 @@ var badRuntimeValues = []badValue{
 	{"spec.envoy.capabilityRestriction.allowedCapabilities", "unique", capabilities(`["proxy_log", "proxy_log"]`)},
 	{"spec.envoy.capabilityRestriction.allowedCapabilities[]", "minLength", capabilities(`[""]`)},
 	{"spec.envoy.capabilityRestriction.allowedCapabilities[]", "maxLength", capabilities(`[` + text(129) + `]`)},
-	{"spec.envoy.reloadConfig", "minProperties", `{"envoy": {"reloadConfig": {}}}`},
-	{"spec.envoy.reloadConfig.baseIntervalSeconds", "minimum", `{"envoy": {"reloadConfig": {"baseIntervalSeconds": 0}}}`},
-	{"spec.envoy.reloadConfig.baseIntervalSeconds", "maximum", `{"envoy": {"reloadConfig": {"baseIntervalSeconds": 3601}}}`},
-	{"spec.envoy.reloadConfig.maxIntervalSeconds", "minimum", `{"envoy": {"reloadConfig": {"maxIntervalSeconds": 0}}}`},
-	{"spec.envoy.reloadConfig.maxIntervalSeconds", "maximum", `{"envoy": {"reloadConfig": {"maxIntervalSeconds": 86401}}}`},
+	{"spec.envoy.reloadConfig", "minProperties", reload(``)},
+	{"spec.envoy.reloadConfig", ruleReload, `{"envoy": {"reloadConfig": {"baseIntervalSeconds": 2}}}`},
+	{"spec.envoy.reloadConfig", ruleReload, `{"failStrategy": "FAIL_OPEN", "envoy": {"reloadConfig": {"maxIntervalSeconds": 2}}}`},
+	{"spec.envoy.reloadConfig.baseIntervalSeconds", "minimum", reload(`"baseIntervalSeconds": 0`)},
+	{"spec.envoy.reloadConfig.baseIntervalSeconds", "maximum", reload(`"baseIntervalSeconds": 3601`)},
+	{"spec.envoy.reloadConfig.maxIntervalSeconds", "minimum", reload(`"maxIntervalSeconds": 0`)},
+	{"spec.envoy.reloadConfig.maxIntervalSeconds", "maximum", reload(`"maxIntervalSeconds": 86401`)},
+	{"spec.envoy.reloadConfig.maxIntervalSeconds", ruleIntervals, reload(`"baseIntervalSeconds": 5, "maxIntervalSeconds": 4`)},
 	{"spec.envoy.vmConfiguration", "minLength", `{"envoy": {"vmConfiguration": ""}}`},
 	{"spec.envoy.vmConfiguration", "maxLength", `{"envoy": {"vmConfiguration": ` + text(65537) + `}}`},
 
@@ -59,6 +70,8 @@ var badRuntimeValues = []badValue{
 	{"spec.proxyVersion.minimum", "maxLength", `{"proxyVersion": {"minimum": "1.1234567"}}`},
 	{"spec.proxyVersion.minimum", "pattern", `{"proxyVersion": {"minimum": "1.21.3"}}`},
 	{"spec.proxyVersion.minimum", "pattern", `{"proxyVersion": {"minimum": "2.1"}}`},
+	{"spec.proxyVersion.minimum", "pattern", `{"proxyVersion": {"minimum": "1.11"}}`},
+	{"spec.proxyVersion.minimum", "pattern", `{"proxyVersion": {"minimum": "1.100"}}`},
 	{"spec.activation", "minProperties", `{"activation": {}}`},
 	{"spec.activation.mode", "enum", `{"activation": {"mode": "Fast"}}`},
 	{"spec.activation.deadlineSeconds", "minimum", `{"activation": {"deadlineSeconds": 0}}`},

@@ -27,7 +27,7 @@ import (
 
 // badValue breaks one rule of the CRD in an otherwise good spec.
 type badValue struct {
-	// path is where the rule stands, with [] for the items of a list and .* for the values of a map.
+	// path is what the rule is about, with [] for the items of a list and .* for the values of a map.
 	path string
 	// rule is the rule's name in the schema, or the message of a CEL rule.
 	rule string
@@ -158,7 +158,7 @@ func schemaRules(path string, schema apiextensionsv1.JSONSchemaProps) []string {
 		}
 	}
 	for _, rule := range schema.XValidations {
-		add(path, rule.Message)
+		add(path+rule.FieldPath, rule.Message)
 	}
 	for _, name := range schema.Required {
 		add(path+"."+name, "required")
