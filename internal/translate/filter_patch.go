@@ -26,8 +26,8 @@ const (
 func filterPatches(spec wasmv1alpha1.WasmPluginSpec, instances []instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
 	for _, listener := range listenersFor(spec) {
-		for _, instance := range instances {
-			added, err := listenerPatches(spec, listener, instance)
+		for i, instance := range instances {
+			added, err := listenerPatches(spec, listener, instance, i > 0)
 			if err != nil {
 				return nil, err
 			}
@@ -37,14 +37,14 @@ func filterPatches(spec wasmv1alpha1.WasmPluginSpec, instances []instance) ([]*n
 	return patches, nil
 }
 
-func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, instance instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
+func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, instance instance, disabled bool) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	if isNetwork(spec) {
 		return networkPatches(spec, listener, instance)
 	}
 	at := positionOf(spec)
 	value, err := toStruct(&hcmv3.HttpFilter{
 		Name:       instance.name,
-		Disabled:   instance.override,
+		Disabled:   disabled,
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery(spec)},
 	})
 	if err != nil {

@@ -3,8 +3,12 @@
 package translate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
@@ -16,41 +20,86 @@ type instance struct {
 	// name is that of the filter, and the one under which proxies discover it (ECDS).
 	name          string
 	configuration string
-	// override says that it isn't the base one.
-	override bool
 }
 
-// instancesOf returns the base instance, and one for each distinct text of the overrides' rules. The name of an
-// override's instance is made of its text: new rules are a new instance, delivered before a route names it, so that no
-// request meets rules of another host. It isn't shared with the base one, which keeps its name when its rules change.
+// instancesOf returns the base instance, and one for each distinct text of the overrides' rules.
+//
+// Chains, routes and configurations reach a proxy apart from each other, and a connection may keep an old chain for a
+// while. So a name never means two things: new rules of the same places change what is delivered under the old names,
+// and nothing else; other places change all names. A route that names no instance of a chain leaves that chain as it is
+// by itself, which is the base instance alone: between the old and the new, a request runs with the base rules, never
+// unfiltered and never twice.
 func instancesOf(in Input) ([]instance, []override, error) {
 	text, err := configuration(in)
 	if err != nil {
 		return nil, nil, err
 	}
-	base := resourceName(in.Plugin)
-	instances := []instance{{name: base, configuration: text}}
-	overrides := make([]override, 0, len(in.Plugin.Spec.Overrides))
-	seen := map[string]bool{}
-	for i, entry := range in.Plugin.Spec.Overrides {
-		next := override{match: entry.Match}
-		if entry.Mode != wasmv1alpha1.OverrideDisable {
-			text, err := overrideConfiguration(in, i)
-			if err != nil {
-				return nil, nil, err
-			}
-			next.instance = base + "~" + textHash(text)
-			if !seen[next.instance] {
-				seen[next.instance] = true
-				instances = append(instances, instance{name: next.instance, configuration: text, override: true})
-			}
+	texts := []string{text}
+	overrides := make([]override, len(in.Plugin.Spec.Overrides))
+	for _, i := range byPlace(in.Plugin.Spec.Overrides) {
+		entry := in.Plugin.Spec.Overrides[i]
+		overrides[i].match = entry.Match
+		if entry.Mode == wasmv1alpha1.OverrideDisable {
+			continue
 		}
-		overrides = append(overrides, next)
+		text, err := overrideConfiguration(in, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		// Not among the base rules, which change on their own.
+		at := slices.Index(texts[1:], text) + 1
+		if at == 0 {
+			at, texts = len(texts), append(texts, text)
+		}
+		overrides[i].instance = at
+	}
+	names, err := instanceNames(in.Plugin, overrides, len(texts))
+	if err != nil {
+		return nil, nil, err
+	}
+	instances := make([]instance, len(texts))
+	for i := range texts {
+		instances[i] = instance{name: names[i], configuration: texts[i]}
 	}
 	return instances, overrides, nil
 }
 
-func textHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:8])
+// byPlace returns the indices of the overrides in an order that doesn't depend on theirs in the list.
+func byPlace(overrides []wasmv1alpha1.Override) []int {
+	first := make([]string, len(overrides))
+	order := make([]int, len(overrides))
+	for i, entry := range overrides {
+		order[i] = i
+		for _, place := range placesOf(entry.Match) {
+			if name := place.String(); first[i] == "" || name < first[i] {
+				first[i] = name
+			}
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(first[a], first[b]) })
+	return order
+}
+
+// instanceNames are made of the places of the overrides and of which of them share an instance.
+func instanceNames(plugin *wasmv1alpha1.WasmPlugin, overrides []override, count int) ([]string, error) {
+	base := resourceName(plugin)
+	if len(overrides) > 0 {
+		layout := map[string]int{}
+		for _, override := range overrides {
+			for _, place := range placesOf(override.match) {
+				layout[place.String()] = override.instance
+			}
+		}
+		raw, err := json.Marshal(layout) // keys are sorted
+		if err != nil {
+			return nil, fmt.Errorf("name the plugin's instances: %w", err)
+		}
+		sum := sha256.Sum256(raw)
+		base += "~" + hex.EncodeToString(sum[:6])
+	}
+	names := []string{base}
+	for i := 1; i < count; i++ {
+		names = append(names, fmt.Sprintf("%s.%d", base, i))
+	}
+	return names, nil
 }

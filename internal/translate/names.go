@@ -47,7 +47,8 @@ func resourceName(plugin *wasmv1alpha1.WasmPlugin) string {
 
 // vmID keeps the plugin's VM apart from those of other plugins, since a trap stops all that share a VM. The hash covers
 // what a VM is built from: Envoy's own key knows the id, the configuration and the code only, so that a changed
-// environment or a tightened capability would otherwise meet the old VM.
+// environment or a tightened capability would otherwise meet the old VM. allowOnHeadersStopIteration is no matter of the
+// VM, but Envoy 1.39 leaves a running plugin as it is where nothing else changes.
 func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
 	spec := plugin.Spec
 	hash := sha256.New()
@@ -61,6 +62,9 @@ func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
 	}
 	if envoy := spec.Envoy; envoy.VMConfiguration != "" || envoy.CapabilityRestriction.AllowedCapabilities != nil {
 		fmt.Fprintf(hash, "%q %q\n", envoy.VMConfiguration, slices.Sorted(slices.Values(envoy.CapabilityRestriction.AllowedCapabilities)))
+	}
+	if stop := spec.Envoy.AllowOnHeadersStopIteration; stop != "" {
+		fmt.Fprintf(hash, "%q\n", stop)
 	}
 	return plugin.Namespace + "/" + plugin.Name + "~" + hex.EncodeToString(hash.Sum(nil)[:4])
 }

@@ -20,10 +20,10 @@ import (
 // maxPlaces bounds the pairs of host and route that the overrides of a plugin name: each is a patch.
 const maxPlaces = 512
 
-// override is one of spec.overrides, with the name of the instance that runs instead of the base one; empty for none.
+// override is one of spec.overrides, with the index of the instance that runs instead of the base one; 0 for none.
 type override struct {
 	match    wasmv1alpha1.OverrideMatch
-	instance string
+	instance int
 }
 
 // place is where an override applies: a virtual host, a route of every virtual host, or a route of one.
@@ -78,7 +78,7 @@ func placesOf(match wasmv1alpha1.OverrideMatch) []place {
 func routePatches(in Input, instances []instance, overrides []override) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	type switched struct {
 		place
-		instance string
+		instance int
 	}
 	var switches []switched
 	for _, override := range overrides {
@@ -129,12 +129,12 @@ func routePatch(context networking.EnvoyFilter_PatchContext, at place, config ma
 	}, nil
 }
 
-// filterConfigs switches on the instance of that name, and off all others.
-func filterConfigs(instances []instance, on string) (map[string]*anypb.Any, error) {
+// filterConfigs switches on the instance of that index, 0 for none, and off all others.
+func filterConfigs(instances []instance, on int) (map[string]*anypb.Any, error) {
 	configs := map[string]*anypb.Any{}
-	for _, instance := range instances {
+	for i, instance := range instances {
 		config := &routev3.FilterConfig{Disabled: true}
-		if instance.name == on {
+		if i > 0 && i == on {
 			// Envoy's Wasm filter has no configuration per route. An optional one that isn't taken still enables the filter;
 			// an empty Any would do the same, but istiod's parser refuses one without a type and drops the patch.
 			empty, err := anypb.New(&httpwasmv3.Wasm{})

@@ -11,8 +11,8 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 )
 
-// maxReferences bounds the objects that a plugin may name: their versions stand in an annotation.
-const maxReferences = 64
+// MaxReferences bounds the objects that a plugin may name: their versions stand in an annotation.
+const MaxReferences = 64
 
 // References returns the ConfigMaps and Secrets that a spec takes rules from, each once, sorted.
 func References(spec wasmv1alpha1.WasmPluginSpec) []rules.Object {
@@ -85,8 +85,8 @@ func notFound(field, format string, args ...any) error {
 }
 
 func checkReferences(in Input) error {
-	if count := len(References(in.Plugin.Spec)); count > maxReferences {
-		return invalid("spec.rulesFrom", "names %d different ConfigMaps and Secrets, with those of the overrides; at most %d are followed, so put more keys into fewer objects", count, maxReferences)
+	if count := len(References(in.Plugin.Spec)); count > MaxReferences {
+		return invalid("spec.rulesFrom", "names %d different ConfigMaps and Secrets, with those of the overrides; at most %d are followed, so put more keys into fewer objects", count, MaxReferences)
 	}
 	return nil
 }

@@ -37,16 +37,16 @@ func translated(t *testing.T, plugin *wasmv1alpha1.WasmPlugin) translate.Pair {
 }
 
 func TestUnion(t *testing.T) {
-	before, after := translated(t, withOverrides(`{"a":1}`, `{"b":2}`)).Config, translated(t, withOverrides(`{"b":2}`, `{"c":3}`)).Config
+	before, after := translated(t, withOverrides(`{"a":1}`, `{"b":2}`)).Config, translated(t, withOverrides(`{"a":1}`)).Config
 	union, err := translate.Union(after, before.Object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.Instances, after.Instances))))
-	if !slices.Equal(union.Instances, want) || len(want) != 4 {
+	want := slices.Sorted(slices.Values(slices.Concat(before.Instances, after.Instances)))
+	if !slices.Equal(union.Instances, want) || len(slices.Compact(want)) != 5 {
 		t.Errorf("got %v, want %v", union.Instances, want)
 	}
-	if got := checkDelivered(t, translate.Input{Plugin: newPlugin("shop", "auth")}, translate.Pair{Config: union}, decode(t, union)); len(got) != 4 {
+	if got := checkDelivered(t, translate.Input{Plugin: newPlugin("shop", "auth")}, translate.Pair{Config: union}, decode(t, union)); len(got) != 5 {
 		t.Errorf("delivers %v", got)
 	}
 	again, err := translate.Union(after, union.Object)
@@ -62,17 +62,56 @@ func TestUnion(t *testing.T) {
 	}
 }
 
-// TestBaseRulesKeepNames sees that new rules of the base instance, by far the most frequent change, drop no name.
-func TestBaseRulesKeepNames(t *testing.T) {
-	first := withOverrides(`{"a":1}`)
-	second := first.DeepCopy()
-	second.Spec.Rules = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
-	before, after := translated(t, first), translated(t, second)
-	if !slices.Equal(before.Config.Instances, after.Config.Instances) || before.Filter.Hash != after.Filter.Hash {
-		t.Errorf("%v became %v", before.Config.Instances, after.Config.Instances)
+// TestNamesOfInstances sees when names stay: then nothing but configurations changes, and each request meets the old rules
+// or the new ones. Where routes or chains change, all names do, so that a chain and routes of different times have nothing
+// to do with each other.
+func TestNamesOfInstances(t *testing.T) {
+	pair := func(change func(*wasmv1alpha1.WasmPluginSpec), texts ...string) translate.Pair {
+		plugin := withOverrides(texts...)
+		if change != nil {
+			change(&plugin.Spec)
+		}
+		return translated(t, plugin)
 	}
-	if before.Config.Hash == after.Config.Hash {
-		t.Error("new rules change nothing")
+	before := pair(nil, `{"a":1}`, `{"b":2}`, `{"a":1}`)
+	tests := map[string]struct {
+		after translate.Pair
+		stay  bool
+	}{
+		"new base rules": {pair(func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Rules = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
+		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), true},
+		"new rules of an override":     {pair(nil, `{"a":1}`, `{"b":3}`, `{"a":1}`), true},
+		"new rules of those who share": {pair(nil, `{"a":7}`, `{"b":2}`, `{"a":7}`), true},
+		"another order": {pair(func(spec *wasmv1alpha1.WasmPluginSpec) {
+			slices.Reverse(spec.Overrides)
+			spec.Overrides[0].Rules.Raw = []byte(`{"a":8}`)
+			spec.Overrides[2].Rules.Raw = []byte(`{"a":8}`)
+		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), true},
+		"two share no more":            {pair(nil, `{"a":1}`, `{"b":2}`, `{"c":3}`), false},
+		"two begin to share":           {pair(nil, `{"a":1}`, `{"a":1}`, `{"a":1}`), false},
+		"an override less":             {pair(nil, `{"a":1}`, `{"b":2}`), false},
+		"no overrides":                 {pair(nil), false},
+		"another host": {pair(func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Overrides[1].Match.Hosts = []string{"other.example.com"}
+		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), false},
+		"disabled": {pair(func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Overrides[1].Rules, spec.Overrides[1].Mode = nil, wasmv1alpha1.OverrideDisable
+		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			common := slices.ContainsFunc(test.after.Config.Instances, func(instance string) bool {
+				return slices.Contains(before.Config.Instances, instance)
+			})
+			same := slices.Equal(test.after.Config.Instances, before.Config.Instances)
+			if same != test.stay || common != test.stay || (test.after.Filter.Hash == before.Filter.Hash) != test.stay {
+				t.Errorf("%v became %v", before.Config.Instances, test.after.Config.Instances)
+			}
+			if test.after.Config.Hash == before.Config.Hash {
+				t.Error("the configuration is the same")
+			}
+		})
 	}
 }
 
