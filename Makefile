@@ -124,8 +124,8 @@ test-image: ## The container image, without a container engine.
 	@hack/test.sh image test/image ./...
 
 .PHONY: test-plugins
-test-plugins: ## The example plugins in the SDK's host emulator.
-	@status=0; for dir in examples/*/; do hack/test.sh plugins "$${dir%/}" ./... || status=1; done; exit $$status
+test-plugins: ## The plugins, examples and those of the tests, in the SDK's host emulator.
+	@status=0; for dir in examples/*/ test/plugins/*/; do hack/test.sh plugins "$${dir%/}" ./... || status=1; done; exit $$status
 
 .PHONY: test-e2e
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.

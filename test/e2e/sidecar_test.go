@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,8 +28,8 @@ type sidecar struct {
 	inbound, outbound chain.Probe
 }
 
-// sidecar starts one. The workload, and what it calls, are one server in this process.
-func (s space) sidecar(ctx context.Context) sidecar {
+// sidecar starts one, whose proxy has more labels. The workload, and what it calls, are one server in this process.
+func (s space) sidecar(ctx context.Context, more map[string]string) sidecar {
 	GinkgoHelper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, story.Served) }))
 	DeferCleanup(server.Close)
@@ -41,8 +42,10 @@ func (s space) sidecar(ctx context.Context) sidecar {
 		"INGRESS", strconv.Itoa(ports[0]), "EGRESS", strconv.Itoa(ports[1]),
 		"SERVER", strconv.Itoa(server.Listener.Addr().(*net.TCPAddr).Port),
 	).Replace(string(yaml)))).To(Succeed())
+	labels := map[string]string{"app": "workload"}
+	maps.Copy(labels, more)
 	proxy, err := world.StartProxy(ctx, chain.ProxyOptions{
-		Name: "workload", Namespace: s.namespace, Role: chain.Sidecar, Labels: map[string]string{"app": "workload"},
+		Name: "workload", Namespace: s.namespace, Role: chain.Sidecar, Labels: labels,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	stopAtEnd(proxy)
@@ -59,7 +62,7 @@ func (s space) sidecar(ctx context.Context) sidecar {
 var _ = Describe("A plugin in a sidecar", func() {
 	It("filters the direction that it names, and only that", func(ctx SpecContext) {
 		s := newSpace(ctx)
-		workload := s.sidecar(ctx)
+		workload := s.sidecar(ctx, nil)
 		plugin := basicAuth(selector("app", "workload"))
 		plugin.Match = []wasmv1alpha1.TrafficSelector{{Context: wasmv1alpha1.ContextAny}}
 		s.create(ctx, "basic-auth", plugin)
@@ -83,5 +86,28 @@ var _ = Describe("A plugin in a sidecar", func() {
 		}
 		workload.inbound.User = "ok:test"
 		now(ctx, workload.inbound, served)
+	})
+
+	It("runs in a gateway as well, where one selector matches both", func(ctx SpecContext) {
+		s := newSpace(ctx)
+		gw := s.gateway(ctx, "gateway", 1)
+		workload := s.sidecar(ctx, map[string]string{"istio": gw.Label})
+		plugin := probe(gw.selector(), answering("base"))
+		plugin.Match = []wasmv1alpha1.TrafficSelector{
+			{Context: wasmv1alpha1.ContextGateway}, {Context: wasmv1alpha1.ContextSidecarInbound},
+		}
+		s.create(ctx, "both", plugin)
+		eventually(ctx, gw.get(open, ""), answered("base"))
+		eventually(ctx, workload.inbound, answered("base"))
+		now(ctx, workload.outbound, served)
+
+		By("giving a host that the workload calls rules of its own")
+		s.edit(ctx, "both", func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Match = []wasmv1alpha1.TrafficSelector{{Context: wasmv1alpha1.ContextAny}}
+			spec.Overrides = []wasmv1alpha1.Override{override(answering("called"), hosts("upstream.example.com"))}
+		})
+		eventually(ctx, workload.outbound, answered("called"))
+		now(ctx, workload.inbound, answered("base"))
+		now(ctx, gw.get(open, ""), answered("base"))
 	})
 })

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,6 +53,20 @@ var _ = Describe("A plugin's target", func() {
 		eventually(ctx, other.get(protected, ""), unauthorized)
 		accepted := condition(root.observed(ctx, s.namespace), wasmv1alpha1.ConditionAccepted)
 		Expect(accepted.Message).To(ContainSubstring("root namespace"))
+	})
+
+	It("is the proxies of a release of Istio, and of later ones", func(ctx SpecContext) {
+		s := newSpace(ctx)
+		gw := s.gateway(ctx, "gateway", 1)
+		plugin := basicAuth(gw.selector())
+		plugin.ProxyVersion.Minimum = "1.99"
+		s.create(ctx, "basic-auth", plugin)
+		// What istiod sends for a later plugin holds all that was there before.
+		s.create(ctx, "hello-world", helloWorld(gw.selector()))
+		eventually(ctx, gw.get(protected, ""), and(served, greeted))
+		release := strings.Join(strings.Split(world.Bin.IstioRelease, ".")[:2], ".")
+		s.edit(ctx, "basic-auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.ProxyVersion.Minimum = release })
+		eventually(ctx, gw.get(protected, ""), unauthorized)
 	})
 
 	It("is never the whole mesh by accident", func(ctx SpecContext) {

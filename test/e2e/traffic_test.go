@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,8 +24,10 @@ const (
 
 // stream sends one request again and again and keeps what came back.
 type stream struct {
-	url, user string
-	client    *http.Client
+	url, host, user string
+	// bodies tells answers of one status apart by what they say.
+	bodies bool
+	client *http.Client
 
 	mu sync.Mutex
 	// answers are the statuses, or errors, in order and without repetitions in a row.
@@ -49,6 +52,13 @@ func newStream(url, user string, oneConnection bool) *stream {
 	return s
 }
 
+// stream sends requests for a host, and tells what each answer says.
+func (d door) stream(host string, oneConnection bool) *stream {
+	s := newStream(fmt.Sprintf("http://127.0.0.1:%d/", d.port), "", oneConnection)
+	s.host, s.bodies = host, true
+	return s
+}
+
 func (s *stream) send(ctx context.Context) {
 	status, err := s.request(ctx)
 	if ctx.Err() != nil {
@@ -70,6 +80,7 @@ func (s *stream) request(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	request.Host = s.host
 	if name, password, ok := strings.Cut(s.user, ":"); ok {
 		request.SetBasicAuth(name, password)
 	}
@@ -78,7 +89,10 @@ func (s *stream) request(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
+	body, err := io.ReadAll(response.Body)
+	if s.bodies {
+		return fmt.Sprintf("%d %s", response.StatusCode, body), err
+	}
 	return response.Status, err
 }
 
