@@ -8,6 +8,7 @@ import (
 	"flag"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 
 func TestParseFlags(t *testing.T) {
 	options, err := parseFlags("op", []string{
+		"--istio-version", "1.31", "--secret-refresh-interval", "90s",
 		"--watch-namespaces", "a, b,", "--mesh-config", "mesh/istio-canary", "--leader-elect", "--metrics-bind-address", ":8443",
 	}, &bytes.Buffer{})
 	if err != nil {
@@ -31,6 +33,9 @@ func TestParseFlags(t *testing.T) {
 	if !manager.Metrics.SecureServing || manager.Metrics.FilterProvider == nil {
 		t.Error("metrics are served to anybody")
 	}
+	if options.istioVersion != "1.31" || options.secretRefresh != 90*time.Second {
+		t.Errorf("Istio %s, Secrets every %s", options.istioVersion, options.secretRefresh)
+	}
 	if want := (types.NamespacedName{Namespace: "mesh", Name: "istio-canary"}); options.meshConfig != want {
 		t.Errorf("mesh config %s", options.meshConfig)
 	}
@@ -42,6 +47,9 @@ func TestParseFlagsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	manager := options.manager()
+	if options.istioVersion != "1.30" || options.secretRefresh != 5*time.Minute {
+		t.Errorf("Istio %s, Secrets every %s", options.istioVersion, options.secretRefresh)
+	}
 	if manager.Cache.DefaultNamespaces != nil || manager.LeaderElection || manager.Metrics.BindAddress != "0" {
 		t.Errorf("%+v", manager)
 	}
@@ -54,6 +62,10 @@ func TestParseFlagsRefuses(t *testing.T) {
 	}{
 		"mesh config without a name": {[]string{"--mesh-config", "istio-system"}, "write namespace/name"},
 		"no worker":                  {[]string{"--max-concurrent-reconciles", "0"}, "1 or more"},
+		"a short interval":           {[]string{"--secret-refresh-interval", "9s"}, "10s or more"},
+		"an interval without a unit": {[]string{"--secret-refresh-interval", "300"}, `invalid value "300"`},
+		"a patch release of Istio":   {[]string{"--istio-version", "1.30.2"}, "--istio-version"},
+		"no release of Istio":        {[]string{"--istio-version", "latest"}, "1.30"},
 		"an argument":                {[]string{"start"}, "takes flags only"},
 		"an unknown flag":            {[]string{"--colour"}, "not defined"},
 	}

@@ -63,7 +63,7 @@ func TestSecretWithConsent(t *testing.T) {
 	world.letTimePass()
 	world.mustReconcile()
 	world.wantWrites("EnvoyFilter auth-config", "status")
-	if watched := world.sources.watched(); len(watched) > 0 {
+	if watched := world.reconciler.sources.watches.byNamespace; len(watched) > 0 {
 		t.Errorf("watches %v", watched)
 	}
 }

@@ -60,6 +60,9 @@ type reading struct {
 // reason than that it isn't there, or not for us, is an error.
 func (s *sources) read(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (rules.Sources, sourceVersions, error) {
 	objects := translate.References(plugin.Spec)
+	if len(objects) > translate.MaxReferences {
+		objects = nil // it will be refused, whatever they hold
+	}
 	var versions sourceVersions
 	for _, object := range objects {
 		versions.set(object, "")

@@ -4,17 +4,16 @@ package controllers
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 const secretRules = `{"users":{"alice":"wonderland"}}`
@@ -216,53 +215,6 @@ func TestRestartReadsNothing(t *testing.T) {
 	world.wantWrites("EnvoyFilter auth-config", "status")
 }
 
-func TestReadErrorOfASourceIsTriedAgain(t *testing.T) {
-	for _, what := range []string{"ConfigMap users", "Secret creds (metadata)", "Secret creds"} {
-		t.Run(what, func(t *testing.T) {
-			world := newWorldWith(t, fromConfigMap("users"), fromSecret("creds"))
-			world.sources.setConfigMap("users", `{}`)
-			world.sources.setSecret(secretRules, true)
-			world.sources.errs[what] = apierrors.NewServiceUnavailable("away")
-			if _, err := world.reconcile(); !apierrors.IsServiceUnavailable(err) {
-				t.Errorf("returns %v", err)
-			}
-			world.wantWrites()
-		})
-	}
-}
-
-func TestConfigMapWithoutRights(t *testing.T) {
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "users", errors.New("no"))
-	t.Run("to read it", func(t *testing.T) {
-		world := newWorldWith(t, fromConfigMap("users"))
-		world.sources.setConfigMap("users", `{}`)
-		world.sources.errs["ConfigMap users"] = forbidden
-		world.mustReconcile()
-		world.wantRejected(wasmv1alpha1.ReasonReferenceNotPermitted, "configmaps")
-	})
-	t.Run("to watch it", func(t *testing.T) {
-		world := newWorldWith(t, fromConfigMap("users"))
-		world.sources.setConfigMap("users", `{"a":"one"}`)
-		world.sources.watchErr = forbidden
-		world.mustReconcile()
-		world.wantReady()
-		world.sources.woken()
-		if result := world.mustReconcile(); result.RequeueAfter == 0 {
-			t.Error("isn't looked at again")
-		}
-		world.sources.read()
-		world.letTimePass()
-		world.mustReconcile()
-		world.wantReads("ConfigMap users (metadata)")
-		world.sources.setConfigMap("users", `{"a":"two"}`)
-		world.letTimePass()
-		world.mustReconcile()
-		if !world.delivers("two") {
-			t.Error("the change isn't noticed")
-		}
-	})
-}
-
 func TestTooMuchToRead(t *testing.T) {
 	var sources []wasmv1alpha1.RulesSource
 	for _, name := range []string{"a", "b", "c"} {
@@ -275,6 +227,16 @@ func TestTooMuchToRead(t *testing.T) {
 	}
 	world.mustReconcile()
 	world.wantRejected(wasmv1alpha1.ReasonReferenceNotPermitted, "spec.rulesFrom[2]", "8 MiB")
+}
+
+func TestTooManySourcesAreNotRead(t *testing.T) {
+	world := newWorldWith(t)
+	for i := range translate.MaxReferences + 1 {
+		world.plugin.Spec.RulesFrom = append(world.plugin.Spec.RulesFrom, fromConfigMap(fmt.Sprintf("users-%d", i)))
+	}
+	world.mustReconcile()
+	world.wantRejected(wasmv1alpha1.ReasonInvalidSpec, "at most 64")
+	world.wantReads()
 }
 
 func TestDeletionEndsTheWatch(t *testing.T) {
@@ -290,8 +252,8 @@ func TestDeletionEndsTheWatch(t *testing.T) {
 			end(world)
 			world.mustReconcile()
 			watches := world.reconciler.sources.watches
-			if len(watches.watches)+len(watches.byPlugin) > 0 {
-				t.Errorf("watches %v for %v", watches.watches, watches.byPlugin)
+			if len(watches.byNamespace) > 0 {
+				t.Errorf("watches %v", watches.byNamespace)
 			}
 		})
 	}

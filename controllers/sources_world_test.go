@@ -5,7 +5,7 @@ package controllers
 import (
 	"context"
 	"maps"
-	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,17 +39,18 @@ type sourceWorld struct {
 	padding []byte
 	// afterRead is called with what was read.
 	afterRead func(string)
-	history   map[string][]watch.Event
-	watchers  map[string][]*watch.RaceFreeFakeWatcher
+	history   []watch.Event // of ConfigMaps
+	watchers  []*watch.RaceFreeFakeWatcher
 	queue     workqueue.TypedRateLimitingInterface[reconcile.Request]
 	stop      func()
+	// lists are the lists of ConfigMaps that were asked for.
+	lists int
 }
 
 func newSourceWorld(t *testing.T, next func() string) *sourceWorld {
 	t.Helper()
 	w := &sourceWorld{
-		t: t, next: next, objects: map[string]client.Object{}, errs: map[string]error{},
-		history: map[string][]watch.Event{}, watchers: map[string][]*watch.RaceFreeFakeWatcher{}, stop: func() {},
+		t: t, next: next, objects: map[string]client.Object{}, errs: map[string]error{}, stop: func() {},
 	}
 	t.Cleanup(func() { w.stop() })
 	return w
@@ -109,8 +110,11 @@ func (w *sourceWorld) remove(key string) {
 }
 
 func (w *sourceWorld) tell(key string, event watch.Event) {
-	w.history[key] = append(w.history[key], event)
-	for _, watcher := range w.watchers[key] {
+	if !isConfigMap(key) {
+		return
+	}
+	w.history = append(w.history, event)
+	for _, watcher := range w.watchers {
 		watcher.Action(event.Type, event.Object)
 	}
 }
@@ -160,16 +164,18 @@ func (w *sourceWorld) read() []string {
 	return reads
 }
 
-// reach is the way to one ConfigMap.
-func (w *sourceWorld) reach(key types.NamespacedName) toolscache.ListerWatcher {
-	name := "ConfigMap " + key.Name
+// reach is the way to the ConfigMaps.
+func (w *sourceWorld) reach(string) toolscache.ListerWatcher {
 	return toolscache.ToListWatcherWithWatchListSemantics(&toolscache.ListWatch{
 		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
 			w.mutex.Lock()
 			defer w.mutex.Unlock()
+			w.lists++
 			list := &metav1.PartialObjectMetadataList{ListMeta: metav1.ListMeta{ResourceVersion: w.next()}}
-			if object := w.objects[name]; object != nil {
-				list.Items = append(list.Items, *metaOf(object))
+			for key, object := range w.objects {
+				if isConfigMap(key) {
+					list.Items = append(list.Items, *metaOf(object))
+				}
 			}
 			return list, w.watchErr
 		},
@@ -177,12 +183,12 @@ func (w *sourceWorld) reach(key types.NamespacedName) toolscache.ListerWatcher {
 			w.mutex.Lock()
 			defer w.mutex.Unlock()
 			watcher := watch.NewRaceFreeFake()
-			for _, event := range w.history[name] {
+			for _, event := range w.history {
 				if older(options.ResourceVersion, event.Object.(*metav1.PartialObjectMetadata).ResourceVersion) {
 					watcher.Action(event.Type, event.Object)
 				}
 			}
-			w.watchers[name] = append(w.watchers[name], watcher)
+			w.watchers = append(w.watchers, watcher)
 			return watcher, w.watchErr
 		},
 	}, listsFirst{})
@@ -192,19 +198,6 @@ func (w *sourceWorld) reach(key types.NamespacedName) toolscache.ListerWatcher {
 type listsFirst struct{}
 
 func (listsFirst) IsWatchListSemanticsUnSupported() bool { return true }
-
-// watched returns the ConfigMaps that somebody watches.
-func (w *sourceWorld) watched() []string {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	var watched []string
-	for _, name := range slices.Sorted(maps.Keys(w.watchers)) {
-		if slices.ContainsFunc(w.watchers[name], func(watcher *watch.RaceFreeFakeWatcher) bool { return !watcher.IsStopped() }) {
-			watched = append(watched, name)
-		}
-	}
-	return watched
-}
 
 // woken waits for a plugin to be put into the queue.
 func (w *sourceWorld) woken() string {
@@ -236,6 +229,8 @@ func keyOf(object client.Object) string {
 		return ""
 	}
 }
+
+func isConfigMap(key string) bool { return strings.HasPrefix(key, "ConfigMap ") }
 
 func metaOf(object client.Object) *metav1.PartialObjectMetadata {
 	meta := partial(corev1.SchemeGroupVersion.WithKind("ConfigMap"))

@@ -35,7 +35,7 @@ func (r *WasmPluginReconciler) SetupWithManager(ctx context.Context, manager ctr
 	if err := manager.GetFieldIndexer().IndexField(ctx, partial(translate.PluginKind), identityIndex, identityOf); err != nil {
 		return fmt.Errorf("index the plugins: %w", err)
 	}
-	r.sources = newSources(r.Live, newConfigMapWatches(oneConfigMap(r.Metadata)), r.SecretRefresh)
+	r.sources = newSources(r.Live, newConfigMapWatches(configMapsOf(r.Metadata)), r.SecretRefresh)
 	return ctrl.NewControllerManagedBy(manager).
 		For(&wasmv1alpha1.WasmPlugin{}, builder.OnlyMetadata).
 		WatchesMetadata(partial(translate.EnvoyFilterKind), handler.EnqueueRequestsFromMapFunc(pluginsOf)).
