@@ -15,9 +15,9 @@ KEEP ?=
 FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
-SUITES ?= unit envtest helm image plugins e2e
-FULL_SUITES := $(SUITES) race fuzz
-UNIT_PACKAGES := . ./api/... ./controllers/... ./internal/...
+SUITES ?= unit envtest helm image plugins conformance e2e
+FULL_SUITES := $(SUITES) conformance-oldest race fuzz
+UNIT_PACKAGES := . ./api/... ./controllers/... ./internal/... ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
 ##@ General
@@ -97,11 +97,11 @@ endef
 
 .PHONY: test
 test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
-	$(call run_suites,$(SUITES),unit envtest helm image plugins e2e)
+	$(call run_suites,$(SUITES),unit envtest helm image plugins conformance e2e)
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1
-full: ## As test, and what takes longer: control plane from source, race detector (needs a C compiler), fuzzing.
+full: ## As test, and what takes longer: control plane from source, the oldest Istio, race detector (needs a C compiler), fuzzing.
 	$(call run_suites,$(FULL_SUITES),$(FULL_SUITES))
 
 .PHONY: test-unit
@@ -126,6 +126,20 @@ test-image: ## The container image, without a container engine.
 .PHONY: test-plugins
 test-plugins: ## The plugins, examples and those of the tests, in the SDK's host emulator.
 	@status=0; for dir in examples/*/ test/plugins/*/; do hack/test.sh plugins "$${dir%/}" ./... || status=1; done; exit $$status
+
+.PHONY: conformance
+conformance: test-conformance ## As test-conformance: a line for each case, and how many cases each field has.
+
+.PHONY: test-conformance
+test-conformance: ## What istiod sends for every field, compared with Istio's own WasmPlugin.
+	@hack/control-plane.sh kubernetes istio
+	@hack/test.sh conformance . ./test/conformance
+
+.PHONY: test-conformance-oldest
+test-conformance-oldest: export ISTIO_MINOR := 1.30
+test-conformance-oldest: ## The same with the oldest supported Istio.
+	@hack/control-plane.sh kubernetes istio
+	@hack/test.sh conformance-oldest . ./test/conformance
 
 .PHONY: test-e2e
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.

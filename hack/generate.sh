@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything that is generated from the Go sources: deepcopy, apply configurations, CRD, RBAC, field reference,
-# and the chart's copies. `make verify` runs it in a copy of the tree and compares.
+# the chart's copies, and from the conformance cases their page. `make verify` runs it in a copy of the tree and compares.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,3 +35,9 @@ cp config/crd/bases/wasm.solarmesh.io_wasmplugins.yaml "$chart_files/crd.yaml"
 mkdir -p docs/reference
 "$crd_ref_docs" --log-level=ERROR --source-path=api/v1alpha1 --config=hack/crd-ref-docs/config.yaml \
   --templates-dir=hack/crd-ref-docs --renderer=markdown --output-path=docs/reference/api.md
+
+# In two steps, so that a failure leaves the page as it is.
+page=$(mktemp)
+trap 'rm -f "$stamp" "$page"' EXIT
+go run ./test/conformance/page >"$page"
+cat "$page" >docs/conformance.md

@@ -38,7 +38,13 @@ check_versions() {
   local status=0
   same() { [ "$2" = "$3" ] || { echo "$1: $2, but hack/versions.sh says $3"; status=1; }; }
   same hack/tools/kubernetes "$(version_in hack/tools/kubernetes k8s.io/kubernetes)" "$KUBERNETES_VERSION"
-  same hack/tools/istio "$(version_in hack/tools/istio istio.io/istio)" "$ISTIO_VERSION"
+  local minor
+  for minor in 1.31 1.30; do
+    ISTIO_MINOR=$minor
+    source hack/versions.sh
+    same "$ISTIO_MODULE" "$(version_in "$ISTIO_MODULE" istio.io/istio)" "$ISTIO_VERSION"
+    same "$ISTIO_MODULE, Gateway API" "$(version_in "$ISTIO_MODULE" sigs.k8s.io/gateway-api)" "$GATEWAY_API_VERSION"
+  done
   # The staging modules of Kubernetes 1.37.2 are v0.37.2, and the operator is built with the same minor.
   local staging=v0.${KUBERNETES_VERSION#v1.} line
   while read -r line; do

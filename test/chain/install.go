@@ -33,8 +33,9 @@ type Binaries struct {
 	// IstioRelease is the release that istiod and the agent belong to, such as 1.31.0.
 	IstioRelease               string
 	PilotDiscovery, PilotAgent string
-	// IstioCRDs is a YAML file with Istio's CRDs, BootstrapTemplate what the agent makes Envoy's bootstrap of.
-	IstioCRDs, BootstrapTemplate string
+	// IstioCRDs is a YAML file with Istio's CRDs, GatewayAPICRDs one with those of the Gateway API, in the version that
+	// istiod is built with. BootstrapTemplate is what the agent makes Envoy's bootstrap of.
+	IstioCRDs, GatewayAPICRDs, BootstrapTemplate string
 
 	Envoy string
 }
@@ -81,15 +82,15 @@ func runGuarded(ctx context.Context, progress io.Writer, name string, args ...st
 
 // binaries asks hack/versions.sh, the one place that knows versions and folders.
 func binaries(ctx context.Context, root string) (*Binaries, error) {
-	script := `source "$1/hack/versions.sh" && printf '%s\n' "$KUBERNETES_DIR" "$ISTIO_DIR" "$ENVOY_DIR" "$ISTIO_RELEASE"`
+	script := `source "$1/hack/versions.sh" && printf '%s\n' "$KUBERNETES_DIR" "$ISTIO_DIR" "$ENVOY_DIR" "$ISTIO_RELEASE" "$GATEWAY_API_CRDS"`
 	out, err := exec.CommandContext(ctx, "bash", "-c", script, "bash", root).Output()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read hack/versions.sh: %w", err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) != 4 {
-		return nil, fmt.Errorf("hack/versions.sh was expected to set KUBERNETES_DIR, ISTIO_DIR, ENVOY_DIR and "+
-			"ISTIO_RELEASE, but gave %q", out)
+	if len(lines) != 5 {
+		return nil, fmt.Errorf("hack/versions.sh was expected to set KUBERNETES_DIR, ISTIO_DIR, ENVOY_DIR, ISTIO_RELEASE "+
+			"and GATEWAY_API_CRDS, but gave %q", out)
 	}
 	kubernetes, istio := lines[0], lines[1]
 	return &Binaries{
@@ -102,6 +103,7 @@ func binaries(ctx context.Context, root string) (*Binaries, error) {
 		PilotDiscovery:        filepath.Join(istio, "pilot-discovery"),
 		PilotAgent:            filepath.Join(istio, "pilot-agent"),
 		IstioCRDs:             filepath.Join(istio, "crds.yaml"),
+		GatewayAPICRDs:        lines[4],
 		BootstrapTemplate:     filepath.Join(istio, "envoy_bootstrap_tmpl.json"),
 		Envoy:                 filepath.Join(lines[2], "envoy"),
 	}, nil

@@ -26,6 +26,11 @@ type IstiodOptions struct {
 	Args []string
 	// MeshConfig replaces or adds fields of the mesh config, such as {"rootNamespace": "mesh"}.
 	MeshConfig map[string]any
+	// IstioFilters leaves the filters on that only Istio's own build of Envoy has. It is istiod's default; here the
+	// proxies run a stock Envoy, which refuses them.
+	IstioFilters bool
+	// GatewayAPI installs the CRDs of the Gateway API, without which istiod looks for no Gateways of that kind.
+	GatewayAPI bool
 }
 
 // Istiod is Istio's control plane without CA, injection and validation.
@@ -72,7 +77,10 @@ var istiodEnv = []string{
 	"INJECT_ENABLED=false",
 	"ENABLE_CA_SERVER=false",
 	"PILOT_CERT_PROVIDER=none",
-	// These two filters are only in Istio's own build of Envoy; a stock Envoy refuses them.
+}
+
+// stockEnvoy turns off the filters that are only in Istio's own build of Envoy.
+var stockEnvoy = []string{
 	"PILOT_ENABLE_METADATA_EXCHANGE=false",
 	"PILOT_ENABLE_ALPN_FILTER=false",
 }
@@ -91,7 +99,7 @@ func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options I
 	defer reserved.release()
 	options.Name = cmp.Or(options.Name, "istiod-0")
 	http, grpc, monitoring, ctrlz := reserved.ports[0], reserved.ports[1], reserved.ports[2], reserved.ports[3]
-	if err := prepareMesh(ctx, cluster, local(grpc), options.MeshConfig); err != nil {
+	if err := prepareMesh(ctx, cluster, local(grpc), options); err != nil {
 		return nil, fmt.Errorf("cannot prepare the cluster for istiod: %w", err)
 	}
 	istiod := &Istiod{
@@ -113,7 +121,7 @@ func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options I
 			"--monitoringAddr=" + local(monitoring),
 			"--ctrlz_port=" + strconv.Itoa(ctrlz),
 		}, options.Args...),
-		Env:     append(append([]string{"POD_NAME=" + options.Name}, istiodEnv...), options.Env...),
+		Env:     options.env(),
 		LogFile: filepath.Join(dir, "istiod.log"),
 		Ready: func(ctx context.Context) error {
 			return httpOK(ctx, istiod.URL+"/ready")
@@ -126,19 +134,32 @@ func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options I
 	return istiod, nil
 }
 
-func prepareMesh(ctx context.Context, cluster *Cluster, discovery string, overrides map[string]any) error {
+func (o IstiodOptions) env() []string {
+	env := append([]string{"POD_NAME=" + o.Name}, istiodEnv...)
+	if !o.IstioFilters {
+		env = append(env, stockEnvoy...)
+	}
+	return append(env, o.Env...)
+}
+
+func prepareMesh(ctx context.Context, cluster *Cluster, discovery string, options IstiodOptions) error {
 	mesh := map[string]any{
 		"accessLogFile":  "/dev/stdout",
 		"enableAutoMtls": false,
 		"defaultConfig":  map[string]any{"discoveryAddress": discovery},
 	}
-	maps.Copy(mesh, overrides)
+	maps.Copy(mesh, options.MeshConfig)
 	content, err := json.Marshal(mesh)
 	if err != nil {
 		return fmt.Errorf("the field MeshConfig: %w", err)
 	}
 	if err := cluster.ApplyIstioCRDs(ctx); err != nil {
 		return err
+	}
+	if options.GatewayAPI {
+		if err := ApplyFile(ctx, cluster.Config, cluster.bin.GatewayAPICRDs); err != nil {
+			return err
+		}
 	}
 	return Apply(ctx, cluster.Config, fmt.Sprintf(istiodObjects, content))
 }
