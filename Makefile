@@ -26,7 +26,7 @@ REPORTS := $(CURDIR)/bin/reports
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*##" } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*##/ { printf "  %-25s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: control-plane ## Shows the whole story on a real control plane; KEEP=1 leaves it running.
