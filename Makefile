@@ -17,7 +17,7 @@ FUZZTIME ?= 2m
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
 SUITES ?= unit envtest helm image plugins conformance e2e
 FULL_SUITES := $(SUITES) conformance-oldest race fuzz
-UNIT_PACKAGES := . ./api/... ./controllers/... ./internal/... ./test/conformance/table
+UNIT_PACKAGES := . ./api/... ./cmd/... ./controllers/... ./internal/... ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
 ##@ General
@@ -44,8 +44,9 @@ clean: ## Removes what was built here. The cache folder stays (see CONTRIBUTING.
 ##@ Build
 
 .PHONY: build
-build: ## Builds the operator: bin/wasmplugin-operator.
+build: ## Builds the operator and the command line: bin/wasmplugin-operator, bin/wasmctl.
 	@VERSION=$(VERSION) hack/build.sh bin/wasmplugin-operator
+	@VERSION=$(VERSION) hack/build.sh bin/wasmctl ./cmd/wasmctl
 
 .PHONY: plugins
 plugins: ## Builds the example plugins: bin/plugins/NAME.wasm.

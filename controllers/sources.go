@@ -35,20 +35,11 @@ func newSources(live client.Reader, watches *configMapWatches, interval time.Dur
 	return &sources{live: live, watches: watches, interval: interval, checks: map[types.NamespacedName]time.Time{}}
 }
 
-// maxSourceBytes bounds what the objects of one plugin may hold together: each may have 1 MiB, and many are worked on at a
-// time.
-const maxSourceBytes = 8 << 20
-
-// Why an object may not be read, as the end of a sentence.
-var (
-	noRight = map[rules.Kind]string{
-		rules.ConfigMap: "the operator has no right to it; grant get, list and watch on configmaps in this namespace",
-		rules.Secret:    "the operator has no right to Secrets of this namespace; add the namespace to the chart's value rulesFrom.secretNamespaces, or grant get on this Secret",
-	}
-	noConsent = "its owner hasn't labelled it " + wasmv1alpha1.LabelRules + "=" + wasmv1alpha1.RulesAllowed +
-		", which says that its values may stand in an EnvoyFilter"
-	tooMuch = fmt.Sprintf("with those before it, it holds more than %d MiB; put less into them", maxSourceBytes>>20)
-)
+// noRight is why an object may not be read, as the end of a sentence.
+var noRight = map[rules.Kind]string{
+	rules.ConfigMap: "the operator has no right to it; grant get, list and watch on configmaps in this namespace",
+	rules.Secret:    "the operator has no right to Secrets of this namespace; add the namespace to the chart's value rulesFrom.secretNamespaces, or grant get on this Secret",
+}
 
 // reading is an object as it was read. One that doesn't exist has no version.
 type reading struct {
@@ -70,18 +61,13 @@ func (s *sources) read(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (ru
 	key := client.ObjectKeyFromObject(plugin)
 	// First the watch, then the look: so that no change is missed between them.
 	s.watches.follow(key, versions.configMapNames())
-	found, size := rules.Sources{}, 0
+	found, size := rules.Sources{}, rules.Size(0)
 	for _, object := range objects {
 		read, err := s.get(ctx, key.Namespace, object)
 		if err != nil {
 			return nil, sourceVersions{}, err
 		}
-		for _, value := range read.Data {
-			size += len(value)
-		}
-		if size > maxSourceBytes {
-			read.Content = rules.Content{Denied: tooMuch}
-		}
+		read.Content = size.Bounded(read.Content)
 		if read.version != "" || read.Denied != "" {
 			found[object] = read.Content
 		}
@@ -98,14 +84,7 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 		if err := s.live.Get(ctx, key, configMap); err != nil {
 			return unread(err, object, key)
 		}
-		data := configMap.BinaryData
-		if data == nil {
-			data = map[string][]byte{}
-		}
-		for name, value := range configMap.Data {
-			data[name] = []byte(value)
-		}
-		return reading{rules.Content{Data: data}, configMap.ResourceVersion}, nil
+		return reading{rules.Content{Data: rules.Texts(configMap.Data, configMap.BinaryData)}, configMap.ResourceVersion}, nil
 	}
 	// Whether the data may be read is asked before they are.
 	if seen, err := s.look(ctx, namespace, object); err != nil || seen.version == "" || seen.Denied != "" {
@@ -115,8 +94,8 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 	if err := s.live.Get(ctx, key, secret); err != nil {
 		return unread(err, object, key)
 	}
-	if !consents(secret) {
-		return reading{rules.Content{Denied: noConsent}, secret.ResourceVersion}, nil
+	if denied := rules.NoConsent(secret.Labels); denied != "" {
+		return reading{rules.Content{Denied: denied}, secret.ResourceVersion}, nil
 	}
 	return reading{rules.Content{Data: secret.Data}, secret.ResourceVersion}, nil
 }
@@ -128,10 +107,11 @@ func (s *sources) look(ctx context.Context, namespace string, object rules.Objec
 	if err := s.live.Get(ctx, key, meta); err != nil {
 		return unread(err, object, key)
 	}
-	if object.Kind == rules.Secret && !consents(meta) {
-		return reading{rules.Content{Denied: noConsent}, meta.ResourceVersion}, nil
+	read := reading{version: meta.ResourceVersion}
+	if object.Kind == rules.Secret {
+		read.Denied = rules.NoConsent(meta.Labels)
 	}
-	return reading{version: meta.ResourceVersion}, nil
+	return read, nil
 }
 
 func unread(err error, object rules.Object, key types.NamespacedName) (reading, error) {
@@ -143,8 +123,4 @@ func unread(err error, object rules.Object, key types.NamespacedName) (reading, 
 	default:
 		return reading{}, fmt.Errorf("read %s %s: %w", object.Kind, key, err)
 	}
-}
-
-func consents(secret client.Object) bool {
-	return secret.GetLabels()[wasmv1alpha1.LabelRules] == wasmv1alpha1.RulesAllowed
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -221,7 +222,7 @@ func TestTooMuchToRead(t *testing.T) {
 		sources = append(sources, fromConfigMap(name))
 	}
 	world := newWorldWith(t, sources...)
-	world.sources.padding = make([]byte, maxSourceBytes/3)
+	world.sources.padding = make([]byte, rules.MaxSourceBytes/3)
 	for _, name := range []string{"a", "b", "c"} {
 		world.sources.setConfigMap(name, "{}")
 	}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/module"
+)
+
+// fetcher fetches modules as the operator does.
+type fetcher struct {
+	modules    *module.Fetcher
+	pullSecret []byte
+}
+
+// moduleFacts is what is said of a module. Names are those of a WasmPlugin's status.module where they mean the same.
+type moduleFacts struct {
+	Reference      string `json:"reference"`
+	Source         string `json:"source"`
+	Digest         string `json:"digest"`
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+	IndexDigest    string `json:"indexDigest,omitempty"`
+	Size           int64  `json:"size"`
+	ABI            string `json:"abi"`
+}
+
+// flags are the options that may help, by what went wrong.
+var flags = map[module.Kind]string{
+	module.Blocked:           "see --allow-loopback, --block-private and --insecure-registry",
+	module.Denied:            "see --pull-secret-file",
+	module.InvalidPullSecret: "see --pull-secret-file",
+	module.Unreachable:       "see --ca-file and --insecure-registry",
+}
+
+// fetchError is an error of package module with advice for the command line.
+type fetchError struct{ cause error }
+
+func (e *fetchError) Unwrap() error { return e.cause }
+
+func (e *fetchError) Error() string {
+	if advice, known := flags[module.KindOf(e.cause)]; known {
+		return e.cause.Error() + " (" + advice + ")"
+	}
+	return e.cause.Error()
+}
+
+// verdictOnModule says whether an error is about the module, rather than about the way there or the command line.
+func verdictOnModule(err error) bool {
+	known, ok := errors.AsType[*module.Error](err)
+	return ok && !known.Temporary() && known.Kind != module.InvalidPullSecret
+}
+
+func (f *fetcher) fetch(ctx context.Context, url, sha256 string, pullSecret []byte) (*moduleFacts, error) {
+	ref, err := module.Parse(url, sha256)
+	if err != nil {
+		return nil, &fetchError{err}
+	}
+	if pullSecret == nil {
+		pullSecret = f.pullSecret
+	}
+	fetched, err := f.modules.Fetch(ctx, ref, pullSecret)
+	if err != nil {
+		return nil, &fetchError{err}
+	}
+	facts := &moduleFacts{
+		Reference: ref.String(), Source: fetched.Source, Digest: fetched.Digest, ManifestDigest: fetched.ManifestDigest,
+		Size: fetched.Size, ABI: fetched.ABI,
+	}
+	if fetched.ResolvedDigest != fetched.ManifestDigest {
+		facts.IndexDigest = fetched.ResolvedDigest
+	}
+	return facts, nil
+}
+
+// fetched is the outcome of a fetch.
+type fetched struct {
+	facts *moduleFacts
+	err   error
+}
+
+// request is all that the outcome of a fetch depends on.
+type request struct {
+	url, sha256, pullSecret string
+}
+
+// moduleJudge fetches the module of each plugin, each module once.
+type moduleJudge struct {
+	*fetcher
+
+	pullSecrets map[types.NamespacedName][]byte
+	known       map[request]fetched
+}
+
+// judge adds to a good verdict what the module brings.
+func (j *moduleJudge) judge(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, result *verdict) error {
+	secret := j.pullSecrets[types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Spec.ImagePullSecret}]
+	key := request{plugin.Spec.URL, plugin.Spec.SHA256, string(secret)}
+	outcome, known := j.known[key]
+	if !known {
+		outcome.facts, outcome.err = j.fetch(ctx, key.url, key.sha256, secret)
+		j.known[key] = outcome
+	}
+	result.Module = outcome.facts
+	if outcome.err == nil {
+		return nil
+	}
+	kind := string(module.KindOf(outcome.err))
+	if verdictOnModule(outcome.err) {
+		result.refuse(kind, problem{"spec.url", outcome.err.Error()})
+		return nil
+	}
+	result.Result, result.Reason, result.Problems = resultFailed, kind, []problem{{"spec.url", outcome.err.Error()}}
+	return ctx.Err()
+}

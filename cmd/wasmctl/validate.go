@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+type validateOptions struct {
+	inputOptions
+	renderingOptions
+	outputOptions
+	fetchOptions
+
+	fetch          bool
+	requireSources bool
+}
+
+func newValidate() *cobra.Command {
+	var options validateOptions
+	cmd := &cobra.Command{
+		Use:   "validate -f FILE...",
+		Short: "Says which WasmPlugins an API server or the operator would refuse, and why",
+		Long: `validate judges every WasmPlugin in the files, a line each: fields that don't exist, what the custom resource
+definition refuses, and what the operator refuses. Where a field of Istio's own WasmPlugin stands, it says which of ours
+is meant. ConfigMaps and Secrets in the files serve rulesFrom; those that are not there are taken for {}.
+
+With --fetch it also fetches each module, as the operator would, and says what is wrong with it.
+
+It ends with 0 when all are good, 1 when at least one is refused, and 2 when it was called the wrong way, could not read
+a file, or could not reach a module's server.`,
+		Example: `  wasmctl validate -f plugin.yaml
+  wasmctl validate -f plugins/*.yaml -o json
+  helm template shop ./chart | wasmctl validate -f - --fetch --pull-secret-file config.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := options.complete(args); err != nil {
+				return usage(cmd, err)
+			}
+			return options.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	options.inputOptions.add(cmd.Flags())
+	options.renderingOptions.add(cmd.Flags())
+	options.outputOptions.add(cmd, outputText, outputJSON)
+	cmd.Flags().BoolVar(&options.requireSources, "require-sources", false, "Refuse a plugin whose ConfigMaps or Secrets are not in the files.")
+	cmd.Flags().BoolVar(&options.fetch, "fetch", false, "Fetch the modules and judge them, too.")
+	options.fetchOptions.add(cmd.Flags())
+	return cmd
+}
+
+func (o *validateOptions) complete(args []string) error {
+	if !o.fetch {
+		if err := o.unused(); err != nil {
+			return err
+		}
+	}
+	return firstError(o.inputOptions.complete(args), o.renderingOptions.complete(), o.outputOptions.complete())
+}
+
+func (o validateOptions) run(ctx context.Context, in io.Reader, out, errOut io.Writer) error {
+	input, err := readManifests(ctx, in, o.inputOptions)
+	if err != nil {
+		return err
+	}
+	verdicts, err := o.judge(ctx, input)
+	if err != nil {
+		return err
+	}
+	content, err := o.encode(verdicts, errOut)
+	if err != nil {
+		return err
+	}
+	for _, skipped := range input.skipped {
+		comment(errOut, skipped.place, skipped.head.String()+" is no WasmPlugin, and was not looked at.")
+	}
+	if err := write(out, content); err != nil {
+		return err
+	}
+	return summary(verdicts)
+}
+
+func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict, error) {
+	judge := judge{manifests: input, Options: o.Options, withSources: o.requireSources}
+	var modules *moduleJudge
+	if o.fetch {
+		fetcher, err := o.open()
+		if err != nil {
+			return nil, err
+		}
+		defer fetcher.modules.Close()
+		modules = &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}
+	}
+	var verdicts []verdict
+	for _, document := range input.all {
+		result, _, err := judge.of(document)
+		if err == nil && result.Result == resultGood {
+			err = further(ctx, document, modules, &result)
+		}
+		if err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, result)
+	}
+	return verdicts, nil
+}
+
+// further judges what the operator takes by the API server's rules, and then by its module.
+func further(ctx context.Context, document judged, modules *moduleJudge, result *verdict) error {
+	problems, err := schemaProblems(ctx, document)
+	switch {
+	case err != nil:
+		return err
+	case len(problems) > 0:
+		result.refuse(reasonInvalid, problems...)
+		return nil
+	case modules == nil:
+		return nil
+	default:
+		return modules.judge(ctx, document.plugin, result)
+	}
+}
+
+func (o validateOptions) encode(verdicts []verdict, errOut io.Writer) ([]byte, error) {
+	if o.format == outputJSON {
+		return asJSON(verdicts)
+	}
+	var out bytes.Buffer
+	for _, result := range verdicts {
+		for _, note := range result.Notes {
+			comment(errOut, result.place(), note)
+		}
+		fmt.Fprintln(&out, printable(result.place()+": "+result.words()))
+	}
+	return out.Bytes(), nil
+}
+
+func (v verdict) place() string {
+	if name := v.head.String(); name != "" {
+		return v.Place + ": " + name
+	}
+	return v.Place
+}
+
+// words are the verdict as the end of a line.
+func (v verdict) words() string {
+	words := v.Result
+	if v.Reason != "" {
+		words += " (" + v.Reason + ")"
+	}
+	problems := make([]string, 0, len(v.Problems))
+	for _, problem := range v.Problems {
+		problems = append(problems, problem.String())
+	}
+	if len(problems) > 0 {
+		words += ": " + strings.Join(problems, "; ")
+	}
+	if v.Module != nil {
+		words += fmt.Sprintf(" (module %s, %d bytes, ABI %s)", v.Module.Digest, v.Module.Size, v.Module.ABI)
+	}
+	return words
+}
+
+// summary is what the exit code is made of. What is refused is certain, so it counts more than what could not be judged.
+func summary(verdicts []verdict) error {
+	count := map[string]int{}
+	for _, result := range verdicts {
+		count[result.Result]++
+	}
+	switch {
+	case count[resultRefused] > 0:
+		return refusedOf(count[resultRefused], len(verdicts))
+	case count[resultFailed] > 0:
+		return fmt.Errorf("%d of %d could not be judged, since their modules could not be fetched", count[resultFailed], len(verdicts))
+	}
+	return nil
+}

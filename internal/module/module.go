@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package module turns a reference into verified bytes: it fetches a module from an image registry or a web server,
+// bounded in bytes, time and in the addresses that it may come from, checks its digest and that Envoy can load it.
+package module
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// Facts are what is known of a module once it was fetched.
+type Facts struct {
+	// Digest is the SHA-256 of the module's bytes, sha256:….
+	Digest string
+	// ManifestDigest is that of the image's manifest, of the one for linux/amd64 if the image has several; "" for http(s).
+	ManifestDigest string
+	// ResolvedDigest is what the image's name led to: ManifestDigest, or the digest of the index that lists it. It is what
+	// Resolve returns and Reference.At takes.
+	ResolvedDigest string
+	// Size is the module's, in bytes.
+	Size int64
+	// ABI is the version of proxy-wasm that the module was built for, such as 0.2.1.
+	ABI string
+	// Source says where the module came from, with the digest that leads to the very same: of the manifest for an image,
+	// of the module for http(s). It has no query.
+	Source string
+}
+
+// Module is a module that has passed all checks.
+type Module struct {
+	Facts
+
+	// Content is the module's bytes.
+	Content []byte
+}
+
+// Fetcher fetches modules. It may be used by many at once; it keeps connections, and neither modules nor credentials.
+type Fetcher struct {
+	options         Options
+	strict, lenient *http.Transport
+	memory          budget
+
+	mutex sync.Mutex
+	hosts map[string]int
+}
+
+// New makes a Fetcher.
+func New(options Options) *Fetcher {
+	options = options.withDefaults()
+	fetcher := &Fetcher{
+		options: options, hosts: map[string]int{},
+		strict: newTransport(options, false), lenient: newTransport(options, true),
+	}
+	fetcher.memory.left.Store(options.Limits.InFlight)
+	return fetcher
+}
+
+// Close gives idle connections back.
+func (f *Fetcher) Close() {
+	f.strict.CloseIdleConnections()
+	f.lenient.CloseIdleConnections()
+}
+
+// Fetch gets a module and checks it. pullSecret is the content of a Secret of type kubernetes.io/dockerconfigjson, nil for
+// none; http(s) references don't use it. Every error but that of a context that was cancelled is an *Error.
+func (f *Fetcher) Fetch(ctx context.Context, ref Reference, pullSecret []byte) (*Module, error) {
+	var module *Module
+	err := f.within(ctx, ref, func(ctx context.Context) error {
+		content := newBuffer(f.options.Limits.Module, &f.memory)
+		defer content.release()
+		facts, err := f.read(ctx, ref, pullSecret, content)
+		if err == nil {
+			module, err = content.module(facts)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return module, nil
+}
+
+func (f *Fetcher) read(ctx context.Context, ref Reference, pullSecret []byte, content *buffer) (Facts, error) {
+	if !ref.OCI() {
+		return f.readAddress(ctx, ref, content)
+	}
+	session, err := f.login(ctx, ref, pullSecret)
+	if err != nil {
+		return Facts{}, err
+	}
+	return session.readImage(ctx, ref, content)
+}
+
+// Resolve asks a registry which digest a tag has now (sha256:…), and reads neither the manifest nor a layer. For an image by
+// digest it asks nobody. The answer is the registry's word, and Fetch of Reference.At(digest) checks it.
+func (f *Fetcher) Resolve(ctx context.Context, ref Reference, pullSecret []byte) (string, error) {
+	if ref.tag == "" {
+		if ref.digest == "" {
+			return "", about(ref, newError(Unsupported, "only an image's tag can be resolved without fetching the module"))
+		}
+		return ref.digest, nil
+	}
+	var digest string
+	err := f.within(ctx, ref, func(ctx context.Context) error {
+		session, err := f.login(ctx, ref, pullSecret)
+		if err == nil {
+			digest, err = session.resolve(ctx, ref.tag)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return digest, nil
+}
+
+// within runs a fetch in its time, with a place among those of its host.
+func (f *Fetcher) within(ctx context.Context, ref Reference, fetch func(context.Context) error) error {
+	if !f.enter(ref.host()) {
+		busy := newError(Busy, "%d modules are being fetched from this host already; this one waits its turn", f.options.PerHost)
+		busy.RetryAfter = busyRetry
+		return about(ref, busy)
+	}
+	defer f.leave(ref.host())
+	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
+	defer cancel()
+	err := fetch(ctx)
+	if ctx.Err() != nil {
+		// Whatever came of it: a server that is told to stop may end its answer as if that were all.
+		err = ofNetwork(ctx.Err())
+	}
+	if err != nil {
+		return about(ref, err)
+	}
+	return nil
+}
+
+// enter takes a place rather than waiting for one: whoever waits keeps a worker from modules of other hosts.
+func (f *Fetcher) enter(host string) bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.hosts[host] >= f.options.PerHost {
+		return false
+	}
+	f.hosts[host]++
+	return true
+}
+
+func (f *Fetcher) leave(host string) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.hosts[host]--; f.hosts[host] == 0 {
+		delete(f.hosts, host)
+	}
+}
+
+// budget is the memory that fetches may hold together.
+type budget struct {
+	left atomic.Int64
+}
+
+func (b *budget) take(bytes int64) error {
+	if b.left.Add(-bytes) >= 0 {
+		return nil
+	}
+	b.left.Add(bytes)
+	busy := newError(Busy, "other modules take up the memory for fetching; this one waits its turn")
+	busy.RetryAfter = busyRetry
+	return busy
+}
