@@ -15,9 +15,10 @@ KEEP ?=
 FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
-SUITES ?= unit envtest helm image plugins conformance e2e
+SUITES ?= unit modules envtest helm image plugins conformance e2e
 FULL_SUITES := $(SUITES) conformance-oldest race fuzz
-UNIT_PACKAGES := . ./api/... ./cmd/... ./controllers/... ./internal/... ./test/conformance/table
+MODULE_PACKAGES := ./cmd/... ./internal/module/... ./internal/drystart/...
+UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply metrics rules status translate version) ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
 ##@ General
@@ -98,7 +99,7 @@ endef
 
 .PHONY: test
 test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
-	$(call run_suites,$(SUITES),unit envtest helm image plugins conformance e2e)
+	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance e2e)
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1
@@ -108,6 +109,10 @@ full: ## As test, and what takes longer: control plane from source, the oldest I
 .PHONY: test-unit
 test-unit: ## Tables, goldens, error paths, seeds of the fuzz targets.
 	@hack/test.sh unit . $(UNIT_PACKAGES)
+
+.PHONY: test-modules
+test-modules: ## wasmctl, and the fetching and starting of modules.
+	@hack/test.sh modules . $(MODULE_PACKAGES)
 
 .PHONY: test-envtest
 test-envtest: ## The operator and the CRD against a real API server.
@@ -149,7 +154,7 @@ test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real r
 
 .PHONY: test-race
 test-race: ## Unit tests with Go's race detector (needs cgo and a C compiler).
-	@CGO_ENABLED=1 hack/test.sh race . -race $(UNIT_PACKAGES)
+	@CGO_ENABLED=1 hack/test.sh race . -race $(UNIT_PACKAGES) $(MODULE_PACKAGES)
 
 .PHONY: test-fuzz
 test-fuzz: ## Each fuzz target for FUZZTIME.

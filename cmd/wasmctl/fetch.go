@@ -12,7 +12,7 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 )
 
-// fetcher fetches modules as the operator does.
+// fetcher fetches modules.
 type fetcher struct {
 	modules    *module.Fetcher
 	pullSecret []byte
@@ -55,17 +55,18 @@ func verdictOnModule(err error) bool {
 	return ok && !known.Temporary() && known.Kind != module.InvalidPullSecret
 }
 
-func (f *fetcher) fetch(ctx context.Context, url, sha256 string, pullSecret []byte) (*moduleFacts, error) {
+// fetch returns what is said of a module, and the module.
+func (f *fetcher) fetch(ctx context.Context, url, sha256 string, pullSecret []byte) (*moduleFacts, []byte, error) {
 	ref, err := module.Parse(url, sha256)
 	if err != nil {
-		return nil, &fetchError{err}
+		return nil, nil, &fetchError{err}
 	}
 	if pullSecret == nil {
 		pullSecret = f.pullSecret
 	}
 	fetched, err := f.modules.Fetch(ctx, ref, pullSecret)
 	if err != nil {
-		return nil, &fetchError{err}
+		return nil, nil, &fetchError{err}
 	}
 	facts := &moduleFacts{
 		Reference: ref.String(), Source: fetched.Source, Digest: fetched.Digest, ManifestDigest: fetched.ManifestDigest,
@@ -74,13 +75,14 @@ func (f *fetcher) fetch(ctx context.Context, url, sha256 string, pullSecret []by
 	if fetched.ResolvedDigest != fetched.ManifestDigest {
 		facts.IndexDigest = fetched.ResolvedDigest
 	}
-	return facts, nil
+	return facts, fetched.Content, nil
 }
 
 // fetched is the outcome of a fetch.
 type fetched struct {
-	facts *moduleFacts
-	err   error
+	facts   *moduleFacts
+	content []byte
+	err     error
 }
 
 // request is all that the outcome of a fetch depends on.
@@ -96,24 +98,24 @@ type moduleJudge struct {
 	known       map[request]fetched
 }
 
-// judge adds to a good verdict what the module brings.
-func (j *moduleJudge) judge(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, result *verdict) error {
+// judge adds to a good verdict what the module brings, and returns the module where it is good.
+func (j *moduleJudge) judge(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, result *verdict) ([]byte, error) {
 	secret := j.pullSecrets[types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Spec.ImagePullSecret}]
 	key := request{plugin.Spec.URL, plugin.Spec.SHA256, string(secret)}
 	outcome, known := j.known[key]
 	if !known {
-		outcome.facts, outcome.err = j.fetch(ctx, key.url, key.sha256, secret)
+		outcome.facts, outcome.content, outcome.err = j.fetch(ctx, key.url, key.sha256, secret)
 		j.known[key] = outcome
 	}
 	result.Module = outcome.facts
 	if outcome.err == nil {
-		return nil
+		return outcome.content, nil
 	}
 	kind := string(module.KindOf(outcome.err))
 	if verdictOnModule(outcome.err) {
 		result.refuse(kind, problem{"spec.url", outcome.err.Error()})
-		return nil
+		return nil, nil
 	}
 	result.Result, result.Reason, result.Problems = resultFailed, kind, []problem{{"spec.url", outcome.err.Error()}}
-	return ctx.Err()
+	return nil, ctx.Err()
 }

@@ -189,7 +189,7 @@ func TestPullSecretOfTheInput(t *testing.T) {
 		object := &wasmv1alpha1.WasmPlugin{}
 		object.Namespace, object.Spec.URL, object.Spec.ImagePullSecret = "shop", s.image(), name
 		result := verdict{Result: resultGood}
-		if err := judge.judge(t.Context(), object, &result); err != nil || result.Result != want {
+		if _, err := judge.judge(t.Context(), object, &result); err != nil || result.Result != want {
 			t.Errorf("with Secret %q: %v, %+v, want %s", name, err, result, want)
 		}
 	}

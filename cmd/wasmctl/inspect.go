@@ -26,8 +26,8 @@ func newInspect() *cobra.Command {
 	var options inspectOptions
 	cmd := &cobra.Command{
 		Use:   "inspect REFERENCE",
-		Short: "Fetches a module as the operator does, and says what it is",
-		Long: `inspect fetches a module, checks it as the operator does, and prints its digests, its size and its version of
+		Short: "Fetches a module, and says what it is",
+		Long: `inspect fetches a module, checks it, and prints its digests, its size and its version of
 proxy-wasm. The reference is what stands in spec.url: oci://, also without the scheme, https:// or http://.
 
 It ends with 0 when the module is good, 1 when it is not, or not there, and 2 when it was called the wrong way or could
@@ -57,7 +57,7 @@ func (o inspectOptions) run(ctx context.Context, reference string, out io.Writer
 		return err
 	}
 	defer fetcher.modules.Close()
-	facts, err := fetcher.fetch(ctx, reference, o.sha256, nil)
+	facts, _, err := fetcher.fetch(ctx, reference, o.sha256, nil)
 	switch {
 	case err == nil:
 	case verdictOnModule(err) && module.KindOf(err) != module.InvalidReference:

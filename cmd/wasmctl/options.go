@@ -107,8 +107,8 @@ func (o *fetchOptions) add(all *pflag.FlagSet) {
 	flags.StringVar(&o.pullSecretFile, "pull-secret-file", "", "File with the registry's credentials, in the form of a dockerconfigjson Secret, such as ~/.docker/config.json without a credential helper.")
 	flags.StringVar(&o.caFile, "ca-file", "", "PEM file with certificate authorities to trust beside the system's.")
 	flags.StringArrayVar(&o.insecure, "insecure-registry", nil, "HOST or HOST:PORT whose certificate is not verified, and that may speak plain HTTP. May be repeated.")
-	flags.BoolVar(&o.allowLoopback, "allow-loopback", false, "Fetch from this machine too. The operator never fetches from loopback addresses of its own.")
-	flags.BoolVar(&o.blockPrivate, "block-private", false, "Refuse private addresses, as an operator that fetches from public addresses only.")
+	flags.BoolVar(&o.allowLoopback, "allow-loopback", false, "Fetch from this machine too.")
+	flags.BoolVar(&o.blockPrivate, "block-private", false, "Refuse private addresses.")
 	flags.DurationVar(&o.timeout, "timeout", 2*time.Minute, "Time for one module, from the first request to the last byte.")
 	all.AddFlagSet(flags)
 }

@@ -34,8 +34,13 @@ const (
 	password = "hunter2"
 )
 
-// helloWorld is the example plugin, as its author builds it.
-var helloWorld = sync.OnceValues(func() ([]byte, error) {
+// helloWorld and basicAuth are the example plugins, as their author builds them.
+var (
+	helloWorld = sync.OnceValues(func() ([]byte, error) { return build("../../examples/hello-world") })
+	basicAuth  = sync.OnceValues(func() ([]byte, error) { return build("../../examples/basic-auth") })
+)
+
+func build(source string) ([]byte, error) {
 	folder, err := os.MkdirTemp("", "wasmctl")
 	if err != nil {
 		return nil, err
@@ -43,13 +48,13 @@ var helloWorld = sync.OnceValues(func() ([]byte, error) {
 	defer os.RemoveAll(folder)
 	built := filepath.Join(folder, "plugin.wasm")
 	build := exec.Command("go", "build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", built, ".")
-	build.Dir = "../../examples/hello-world"
+	build.Dir = source
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
 	return os.ReadFile(built)
-})
+}
 
 // servers are a registry and a web server that hold a real module.
 type servers struct {

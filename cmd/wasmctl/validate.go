@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 type validateOptions struct {
@@ -19,6 +21,7 @@ type validateOptions struct {
 	fetchOptions
 
 	fetch          bool
+	start          bool
 	requireSources bool
 }
 
@@ -31,7 +34,8 @@ func newValidate() *cobra.Command {
 definition refuses, and what the operator refuses. Where a field of Istio's own WasmPlugin stands, it says which of ours
 is meant. ConfigMaps and Secrets in the files serve rulesFrom; those that are not there are taken for {}.
 
-With --fetch it also fetches each module, as the operator would, and says what is wrong with it.
+With --fetch it also fetches each module, and says what is wrong with it. With --start it also starts each plugin with its
+rules, as a proxy would, and says what the plugin says.
 
 It ends with 0 when all are good, 1 when at least one is refused, and 2 when it was called the wrong way, could not read
 a file, or could not reach a module's server.`,
@@ -50,11 +54,14 @@ a file, or could not reach a module's server.`,
 	options.outputOptions.add(cmd, outputText, outputJSON)
 	cmd.Flags().BoolVar(&options.requireSources, "require-sources", false, "Refuse a plugin whose ConfigMaps or Secrets are not in the files.")
 	cmd.Flags().BoolVar(&options.fetch, "fetch", false, "Fetch the modules and judge them, too.")
+	cmd.Flags().BoolVar(&options.start, "start", false, "Fetch the modules and start the plugins with their rules; implies --fetch and --require-sources.")
 	options.fetchOptions.add(cmd.Flags())
 	return cmd
 }
 
 func (o *validateOptions) complete(args []string) error {
+	o.fetch = o.fetch || o.start
+	o.requireSources = o.requireSources || o.start
 	if !o.fetch {
 		if err := o.unused(); err != nil {
 			return err
@@ -98,9 +105,9 @@ func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict
 	}
 	var verdicts []verdict
 	for _, document := range input.all {
-		result, _, err := judge.of(document)
+		result, pair, err := judge.of(document)
 		if err == nil && result.Result == resultGood {
-			err = further(ctx, document, modules, &result)
+			err = o.further(ctx, judge, document, pair, modules, &result)
 		}
 		if err != nil {
 			return nil, err
@@ -110,8 +117,8 @@ func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict
 	return verdicts, nil
 }
 
-// further judges what the operator takes by the API server's rules, and then by its module.
-func further(ctx context.Context, document judged, modules *moduleJudge, result *verdict) error {
+// further judges what the operator takes by the API server's rules, then by its module, then by the plugin itself.
+func (o validateOptions) further(ctx context.Context, judge judge, document judged, pair translate.Pair, modules *moduleJudge, result *verdict) error {
 	problems, err := schemaProblems(ctx, document)
 	switch {
 	case err != nil:
@@ -121,9 +128,13 @@ func further(ctx context.Context, document judged, modules *moduleJudge, result 
 		return nil
 	case modules == nil:
 		return nil
-	default:
-		return modules.judge(ctx, document.plugin, result)
 	}
+	content, err := modules.judge(ctx, document.plugin, result)
+	if err != nil || content == nil || !o.start {
+		return err
+	}
+	in, _ := judge.input(document.plugin, o.Options)
+	return start(ctx, in, pair, content, result)
 }
 
 func (o validateOptions) encode(verdicts []verdict, errOut io.Writer) ([]byte, error) {

@@ -88,10 +88,10 @@ func TestNamesOfInstances(t *testing.T) {
 			spec.Overrides[0].Rules.Raw = []byte(`{"a":8}`)
 			spec.Overrides[2].Rules.Raw = []byte(`{"a":8}`)
 		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), true},
-		"two share no more":            {pair(nil, `{"a":1}`, `{"b":2}`, `{"c":3}`), false},
-		"two begin to share":           {pair(nil, `{"a":1}`, `{"a":1}`, `{"a":1}`), false},
-		"an override less":             {pair(nil, `{"a":1}`, `{"b":2}`), false},
-		"no overrides":                 {pair(nil), false},
+		"two share no more":  {pair(nil, `{"a":1}`, `{"b":2}`, `{"c":3}`), false},
+		"two begin to share": {pair(nil, `{"a":1}`, `{"a":1}`, `{"a":1}`), false},
+		"an override less":   {pair(nil, `{"a":1}`, `{"b":2}`), false},
+		"no overrides":       {pair(nil), false},
 		"another host": {pair(func(spec *wasmv1alpha1.WasmPluginSpec) {
 			spec.Overrides[1].Match.Hosts = []string{"other.example.com"}
 		}, `{"a":1}`, `{"b":2}`, `{"a":1}`), false},
