@@ -16,8 +16,11 @@ import (
 // control is a namespace with every world and no plugin: what reaches its proxies was meant for none of them.
 var control = side{namespace: "control", kind: ours}
 
-// controlWorlds are all that have proxies.
-var controlWorlds = []string{"gateway", "sidecar", "gatewayapi", "waypoint"}
+// controlCase has all worlds that have proxies, and those proxies.
+var controlCase = table.Case{
+	Worlds:  []string{"gateway", "sidecar", "gatewayapi", "waypoint"},
+	Proxies: []table.Proxy{{Kind: "gateway"}, {Kind: "sidecar"}, {Kind: "gatewayapi"}, {Kind: "waypoint"}},
+}
 
 // expectControlUntouched asks for a proxy of each kind of the case's that no plugin selects.
 func expectControlUntouched(ctx context.Context, c table.Case) {

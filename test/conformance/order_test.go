@@ -22,8 +22,9 @@ import (
 
 // ordered are four plugins over two phases and two namespaces, without a priority.
 var ordered = table.Case{
-	Name:   "order",
-	Worlds: []string{"gateway"},
+	Name:    "order",
+	Worlds:  []string{"gateway"},
+	Proxies: []table.Proxy{{Kind: "gateway"}},
 	Plugins: []table.Plugin{
 		{Name: "authn", In: table.Root, Spec: orderedSpec("AUTHN")},
 		{Name: "authn", Spec: orderedSpec("AUTHN")},

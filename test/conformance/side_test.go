@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -90,17 +91,19 @@ func (s side) namespaces(c table.Case) []string {
 	return all
 }
 
-// proxy is one of the case's, in this side's world.
+// proxy is one of the case's, in this side's world. Its name tells it from those of its kind with other labels.
 func (s side) proxy(p table.Proxy) ads.Proxy {
-	labels := maps.Clone(table.Kinds[p.Kind])
+	added := map[string]string{}
 	for key, value := range p.Labels {
-		labels[key] = in(s.namespace, value)
+		added[key] = in(s.namespace, value)
 	}
+	labels := maps.Clone(table.Kinds[p.Kind])
+	maps.Copy(labels, added)
 	labels["world"] = s.namespaceOf(p.In)
 	kinds := map[string]ads.Kind{"sidecar": ads.Sidecar, "waypoint": ads.Waypoint}
 	return ads.Proxy{
 		Kind:      cmp.Or(kinds[p.Kind], ads.Router),
-		Name:      p.Kind,
+		Name:      strings.Join(append([]string{p.Kind}, slices.Sorted(maps.Values(added))...), "-"),
 		Namespace: s.namespaceOf(p.In),
 		IP:        "10.9.0.1", // as in the worlds' EndpointSlices
 		Labels:    labels,
@@ -108,7 +111,7 @@ func (s side) proxy(p table.Proxy) ads.Proxy {
 	}
 }
 
-// start makes the namespaces, with all that the plugins meet there.
+// start makes the namespaces, with all that the plugins meet there, and the Pods of the proxies.
 func (s side) start(ctx context.Context, c table.Case) {
 	GinkgoHelper()
 	for _, namespace := range s.namespaces(c) {
@@ -118,6 +121,19 @@ func (s side) start(ctx context.Context, c table.Case) {
 		}
 		Expect(applier.Apply(ctx, in(namespace, c.Objects))).To(Succeed())
 	}
+	for _, proxy := range c.Proxies {
+		Expect(applier.Apply(ctx, podOf(s.proxy(proxy)))).To(Succeed())
+	}
+}
+
+// podOf is the Pod of a proxy, as YAML. Without it istiod 1.30 doesn't know the labels of a proxy that connects in time
+// to find its Services, and sends it listeners as to one that has none. Nobody runs it: its address would only matter
+// to those who call it.
+func podOf(p ads.Proxy) string {
+	GinkgoHelper()
+	return manifest("v1", "Pod", p.Namespace, p.Name, p.Labels, map[string]any{
+		"containers": []any{map[string]any{"name": "istio-proxy", "image": "istio/proxyv2"}},
+	})
 }
 
 // apply writes a plugin.

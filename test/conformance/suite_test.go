@@ -104,7 +104,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	connect()
 	startOperator(ctx, bin, dir)
 	applyWorld(ctx, chain.IstioNamespace, "root")
-	control.start(ctx, table.Case{Worlds: controlWorlds})
+	control.start(ctx, controlCase)
 }, NodeTimeout(startTimeout))
 
 func connect() {

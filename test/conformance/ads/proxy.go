@@ -25,7 +25,8 @@ type Proxy struct {
 	Name, Namespace string
 	// IP is that of the proxy's Pod.
 	IP string
-	// Labels are those of the proxy's Pod. No such Pod needs to exist: istiod then takes these.
+	// Labels are those of the proxy's Pod. Istiod takes the Pod's own if there is one with the proxy's Name, else these;
+	// but up to 1.30 it doesn't find the Services of a proxy without a Pod.
 	Labels map[string]string
 	// Version is the release of the proxy's agent, for example 1.31.0.
 	Version string
