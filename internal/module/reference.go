@@ -16,11 +16,15 @@ const (
 	schemeOCI    = "oci"
 	sha256Prefix = "sha256:"
 	maxURL       = 2048
+	// maxRepository is what registries take, with the "library/" that Docker Hub's short names stand for.
+	maxRepository = 255
 )
 
 var (
 	printableASCII = regexp.MustCompile(`^[!-~]+$`)
 	hexDigest      = regexp.MustCompile(`^[a-f0-9]{64}$`)
+	// hostName is a host that is no address; escapes in a URL can make others.
+	hostName = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 	// numberLike is the last label of a host that some resolvers read as an address: decimal, octal or hexadecimal.
 	numberLike = regexp.MustCompile(`^(0[xX][0-9a-fA-F]*|[0-9]+)$`)
 )
@@ -65,7 +69,7 @@ func Parse(rawURL, sha256 string) (Reference, error) {
 
 func parseImage(image, sha256 string) (Reference, error) {
 	parsed, err := name.ParseReference(image)
-	if err != nil { // it repeats the URL
+	if err != nil || len(parsed.Context().RepositoryStr()) > maxRepository { // the error repeats the URL
 		return Reference{}, newError(InvalidReference, "the URL is no image's name; write for example oci://registry.example.com/plugin:1.0")
 	}
 	ref := Reference{repo: parsed.Context(), sha256: sha256}
@@ -112,6 +116,9 @@ func checkHost(host *url.URL) error {
 	}
 	if _, err := netip.ParseAddr(hostname); err == nil {
 		return nil
+	}
+	if !hostName.MatchString(hostname) {
+		return newError(InvalidReference, "the host has a character that no host's name has")
 	}
 	if numberLike.MatchString(hostname[strings.LastIndex(hostname, ".")+1:]) {
 		return newError(InvalidReference, "the host looks like an IP address but isn't one; write four decimal numbers or a name")

@@ -19,6 +19,8 @@ var (
 	printableASCII = regexp.MustCompile(`^[!-~]+$`)
 	// imageName has only what an image's reference is made of, after an IPv6 address.
 	imageName = regexp.MustCompile(`^(\[[^\]/]*\])?[-A-Za-z0-9._:/@]*$`)
+	// hostName is a host that is no address; escapes in a URL can make others.
+	hostName = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 	// imageByDigest is the one form in which an @ in an image's first part is no user name, whether its digest is good or not.
 	imageByDigest = regexp.MustCompile(`^[^/@]+@sha256:[^/@]*$`)
 	// wellPinned is an image with a good digest or none.
@@ -106,6 +108,9 @@ func checkAddress(host string) error {
 	address, err := netip.ParseAddr(host)
 	if err != nil {
 		host = strings.TrimSuffix(host, ".")
+		if !hostName.MatchString(host) {
+			return invalid(urlField, "has a host with a character that no host's name has; check it for %%-escapes")
+		}
 		if numericLabel.MatchString(host[strings.LastIndex(host, ".")+1:]) {
 			return invalid(urlField, "has a host that is a number, or an address in an unusual form; write its name, or an address such as 192.0.2.1")
 		}

@@ -28,8 +28,9 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"has a character that no image's name has": {
 			"javascript:password(1)", "oci://example.com/a?password=b", `oci://example.com\password`, "example.com/a;password",
 		},
-		"has an unknown scheme": {"ftp://password.example.com/a", "gopher://password", "FILE:///password", "://password"},
-		"has a port that is":    {"file:/etc/password", "https://example.com:70000/password"},
+		"has an unknown scheme":                               {"ftp://password.example.com/a", "gopher://password", "FILE:///password", "://password"},
+		"has a port that is":                                  {"file:/etc/password", "https://example.com:70000/password"},
+		"has a host with a character that no host's name has": {"http://password%80/a", "https://%ffpassword.example.com/a"},
 		"has a host that is a number, or an address in an unusual form": {
 			"http://2852039166/password", "http://0xA9FEA9FE/password", "http://0251.0376.0251.0376/password", "http://169.254.43518/password",
 			"http://169.254.169.254./password", "http://0xa9.0xfe.0xa9.0xfe/password", "http://1.2.3.4.5/password", "http://256.1.1.1/password",
