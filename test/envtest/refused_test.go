@@ -16,25 +16,28 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
-// refusingPolicy is somebody's policy against EnvoyFilters in a namespace, whose words repeat a credential of the rules.
-const refusingPolicy = `
+// denyingPolicy is somebody's policy against EnvoyFilters in a namespace, by a validation that never holds.
+func denyingPolicy(name, namespace, validation string) string {
+	return fmt.Sprintf(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
-metadata: {name: refuse-%[1]s}
+metadata: {name: %[1]s-%[2]s}
 spec:
   matchConstraints:
     resourceRules:
     - {apiGroups: [networking.istio.io], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [envoyfilters]}
   matchConditions:
-  - {name: namespace, expression: request.namespace == '%[1]s'}
+  - {name: namespace, expression: request.namespace == '%[2]s'}
   validations:
-  - {expression: "false", message: no EnvoyFilters with ok:test here}
+  - expression: "false"
+    %[3]s
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
-metadata: {name: refuse-%[1]s}
-spec: {policyName: refuse-%[1]s, validationActions: [Deny]}
-`
+metadata: {name: %[1]s-%[2]s}
+spec: {policyName: %[1]s-%[2]s, validationActions: [Deny]}
+`, name, namespace, validation)
+}
 
 var _ = Describe("An API server that refuses the EnvoyFilters", func() {
 	It("is quoted in the status, without credentials, until it takes them", func(ctx SpecContext) {
@@ -43,7 +46,8 @@ var _ = Describe("An API server that refuses the EnvoyFilters", func() {
 			envoyFilter := newEnvoyFilter(plugin.Namespace, "tried")
 			return k8s.Create(ctx, envoyFilter, client.DryRunAll)
 		}
-		policy := fmt.Sprintf(refusingPolicy, plugin.Namespace)
+		// Its words repeat a credential of the rules.
+		policy := denyingPolicy("refuse", plugin.Namespace, "message: no EnvoyFilters with ok:test here")
 		DeferCleanup(func(ctx SpecContext) { Expect(chain.Delete(ctx, restConfig, policy)).To(Succeed()) })
 		Expect(chain.Apply(ctx, restConfig, policy)).To(Succeed())
 		Eventually(ctx, tried).Should(Satisfy(apierrors.IsInvalid))

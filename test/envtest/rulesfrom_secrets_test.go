@@ -51,26 +51,8 @@ func grantSecrets(ctx context.Context, namespace string) {
 	kubectl(ctx, "apply", "--namespace", namespace, "-f", filepath.Join(repository, "config", "rbac", "optional_rules_secrets.yaml"))
 }
 
-// quotingPolicy refuses EnvoyFilters that deliver a plugin, and quotes what it would receive.
-const quotingPolicy = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: quote-%[1]s}
-spec:
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [networking.istio.io], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [envoyfilters]}
-  matchConditions:
-  - {name: namespace, expression: request.namespace == '%[1]s'}
-  validations:
-  - expression: "false"
-    messageExpression: "'refused: ' + string(object.spec.configPatches[0].patch.value.typed_config.config.configuration.value)"
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: quote-%[1]s}
-spec: {policyName: quote-%[1]s, validationActions: [Deny]}
-`
+// quotesRules makes a denyingPolicy quote what a plugin would receive.
+const quotesRules = `messageExpression: "'refused: ' + string(object.spec.configPatches[0].patch.value.typed_config.config.configuration.value)"`
 
 var _ = Describe("Rules from Secrets", Serial, func() {
 	const rules = `{"users": {"alice": "wonderland"}}`
@@ -171,7 +153,7 @@ var _ = Describe("Rules from Secrets", Serial, func() {
 	})
 
 	It("are told by no status, event or log, though the API server quotes them", func(ctx SpecContext) {
-		policy := fmt.Sprintf(quotingPolicy, ns)
+		policy := denyingPolicy("quote", ns, quotesRules)
 		DeferCleanup(func(ctx SpecContext) { Expect(chain.Delete(ctx, restConfig, policy)).To(Succeed()) })
 		Expect(chain.Apply(ctx, restConfig, policy)).To(Succeed())
 		Eventually(ctx, func(ctx context.Context) error {
