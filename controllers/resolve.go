@@ -12,7 +12,6 @@ import (
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
-	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -57,8 +56,7 @@ func (r *WasmPluginReconciler) ties(ctx context.Context, plugin *wasmv1alpha1.Wa
 	var ties []string
 	for i := range list.Items {
 		other := client.ObjectKeyFromObject(&list.Items[i])
-		inRoot := other.Namespace == r.Options.RootNamespace || plugin.Namespace == r.Options.RootNamespace
-		if other != client.ObjectKeyFromObject(plugin) && (inRoot || other.Namespace == plugin.Namespace) {
+		if other != client.ObjectKeyFromObject(plugin) && r.Options.Meet(other.Namespace, plugin.Namespace) {
 			ties = append(ties, other.String())
 		}
 	}
@@ -78,30 +76,5 @@ func (e *maskedError) Error() string { return e.text }
 func (e *maskedError) Unwrap() error { return e.cause }
 
 func (p resolvedPlugin) masked(err error) error {
-	text := rules.Mask(err.Error(), nil, p.Sources.Secrets()...)
-	for _, document := range p.openDocuments() {
-		text = rules.Mask(text, document)
-	}
-	return &maskedError{text: text, cause: err}
-}
-
-// openDocuments are the rules that don't come from Secrets.
-func (p resolvedPlugin) openDocuments() [][]byte {
-	var documents [][]byte
-	if p.Plugin.Spec.Rules != nil {
-		documents = append(documents, p.Plugin.Spec.Rules.Raw)
-	}
-	for _, override := range p.Plugin.Spec.Overrides {
-		if override.Rules != nil {
-			documents = append(documents, override.Rules.Raw)
-		}
-	}
-	for object, content := range p.Sources {
-		for _, value := range content.Data {
-			if object.Kind == rules.ConfigMap {
-				documents = append(documents, value)
-			}
-		}
-	}
-	return documents
+	return &maskedError{text: p.Mask(err.Error()), cause: err}
 }

@@ -146,9 +146,7 @@ func (m *manifests) ties(plugin *wasmv1alpha1.WasmPlugin, options translate.Opti
 		if other.plugin == nil || (other.plugin.Namespace == plugin.Namespace && other.plugin.Name == plugin.Name) {
 			continue
 		}
-		meet := other.plugin.Namespace == plugin.Namespace ||
-			other.plugin.Namespace == options.RootNamespace || plugin.Namespace == options.RootNamespace
-		if meet && translate.IdentityKey(other.plugin.Namespace, other.plugin.Name) == translate.IdentityKey(plugin.Namespace, plugin.Name) {
+		if options.Meet(other.plugin.Namespace, plugin.Namespace) && translate.IdentityKey(other.plugin.Namespace, other.plugin.Name) == translate.IdentityKey(plugin.Namespace, plugin.Name) {
 			ties = append(ties, other.plugin.Namespace+"/"+other.plugin.Name)
 		}
 	}

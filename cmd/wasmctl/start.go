@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
-	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -63,18 +62,10 @@ func start(ctx context.Context, in translate.Input, pair translate.Pair, content
 		if logs := outcome.Logs; len(logs) > 0 {
 			words += "; the plugin said: " + strings.Join(logs[max(0, len(logs)-mostLogs):], " | ")
 		}
-		result.refuse(reason, problem{field, masked(in, words)})
+		result.refuse(reason, problem{field, in.Mask(words)})
 		break
 	}
 	return ctx.Err()
-}
-
-func masked(in translate.Input, words string) string {
-	var inline []byte
-	if in.Plugin.Spec.Rules != nil {
-		inline = in.Plugin.Spec.Rules.Raw
-	}
-	return rules.Mask(words, inline, in.Sources.Secrets()...)
 }
 
 // startRequest is made of the rendered configuration, so that nothing is started otherwise than in a proxy.

@@ -75,6 +75,11 @@ func IdentityKey(namespace, name string) string {
 	return strconv.Itoa(int(identityHash(namespace, name)))
 }
 
+// Meet says whether plugins of two namespaces can stand in one proxy: those of the root namespace are everywhere.
+func (o Options) Meet(namespace, other string) bool {
+	return namespace == other || namespace == o.RootNamespace || other == o.RootNamespace
+}
+
 // identityHash spreads plugins of one phase and priority over 16 bits.
 func identityHash(namespace, name string) int32 {
 	sum := sha256.Sum256([]byte(namespace + "/" + name))
