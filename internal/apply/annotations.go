@@ -59,8 +59,8 @@ func stampedGeneration(child *metav1.PartialObjectMetadata) int64 {
 func formatInstances(names []string) string {
 	words := []string{shortHash(strings.Join(names, " "))}
 	for i, name := range names {
-		if suffix, ok := strings.CutPrefix(name, names[0]+"~"); ok && i > 0 {
-			name = "~" + suffix
+		if suffix, ok := strings.CutPrefix(name, names[0]); ok && i > 0 && isSuffix(suffix) {
+			name = suffix
 		}
 		words = append(words, name)
 	}
@@ -75,11 +75,16 @@ func parseInstances(value string) ([]string, bool) {
 	}
 	names := words[1:]
 	for i, name := range names {
-		if strings.HasPrefix(name, "~") {
+		if isSuffix(name) {
 			names[i] = names[0] + name
 		}
 	}
 	return names, shortHash(strings.Join(names, " ")) == words[0]
+}
+
+// isSuffix tells what translate adds to a plugin's name from a name, which begins with neither.
+func isSuffix(text string) bool {
+	return strings.HasPrefix(text, "~") || strings.HasPrefix(text, ".")
 }
 
 func shortHash(text string) string {

@@ -14,6 +14,7 @@ func TestInstances(t *testing.T) {
 		base:                          {base},
 		base + " ~0a1b ~network":      {base, base + "~0a1b", base + "~network"},
 		base + "~network":             {base + "~network"},
+		base + "~0a1b .1 .2":          {base + "~0a1b", base + "~0a1b.1", base + "~0a1b.2"},
 		base + "~1 " + base + "~2":    {base + "~1", base + "~2"},
 		base + " " + base + "-two ~1": {base, base + "-two", base + "~1"},
 	} {

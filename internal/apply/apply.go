@@ -124,7 +124,7 @@ func send(ctx context.Context, writer client.Writer, plugin Owner, half translat
 ) (*metav1.PartialObjectMetadata, error) {
 	object := half.Object.DeepCopy()
 	object.SetAnnotations(annotations(plugin, half, generation, stamped))
-	options := []client.PatchOption{client.FieldOwner(wasmv1alpha1.FieldManager)}
+	var options []client.PatchOption
 	result := metrics.ResultCreated
 	if child != nil {
 		object.SetUID(child.UID)
@@ -136,18 +136,30 @@ func send(ctx context.Context, writer client.Writer, plugin Owner, half translat
 	if err != nil {
 		return nil, fmt.Errorf("render EnvoyFilter %s/%s: %w", plugin.Namespace, half.Name, err)
 	}
-	// Only the metadata of the answer is wanted, so that is all that is asked for.
-	written := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: plugin.Namespace, Name: half.Name}}
-	written.SetGroupVersionKind(translate.EnvoyFilterKind)
-	if err := writer.Patch(ctx, written, client.RawPatch(types.ApplyPatchType, body), options...); err != nil {
-		metrics.EnvoyFilterWrites.WithLabelValues(metrics.ResultError).Inc()
-		if child == nil && isFieldConflict(err) {
-			return nil, &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
-		}
+	written, err := patch(ctx, writer, half, client.RawPatch(types.ApplyPatchType, body), result, options...)
+	switch {
+	case err == nil:
+		return written, nil
+	case child == nil && isFieldConflict(err):
+		return nil, &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
+	default:
 		return nil, fmt.Errorf("apply EnvoyFilter %s/%s: %w", plugin.Namespace, half.Name, err)
 	}
+}
+
+// patch sends a patch of a half, and counts it as that result. Only the metadata of the answer is wanted, so that is all
+// that is asked for.
+func patch(ctx context.Context, writer client.Writer, half translate.EnvoyFilter, change client.Patch, result string,
+	options ...client.PatchOption,
+) (*metav1.PartialObjectMetadata, error) {
+	written := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: half.Object.GetNamespace(), Name: half.Name}}
+	written.SetGroupVersionKind(translate.EnvoyFilterKind)
+	err := writer.Patch(ctx, written, change, append(options, client.FieldOwner(wasmv1alpha1.FieldManager))...)
+	if err != nil {
+		result = metrics.ResultError
+	}
 	metrics.EnvoyFilterWrites.WithLabelValues(result).Inc()
-	return written, nil
+	return written, err
 }
 
 // isFieldConflict tells another manager's fields from the other cause of a 409, a stale precondition.

@@ -53,12 +53,9 @@ func evict(ctx context.Context, writer client.Writer, half translate.EnvoyFilter
 	if err != nil {
 		return nil, fmt.Errorf("render EnvoyFilter %s/%s: %w", child.Namespace, child.Name, err)
 	}
-	written := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: child.Namespace, Name: child.Name}}
-	written.SetGroupVersionKind(translate.EnvoyFilterKind)
-	if err := writer.Patch(ctx, written, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(wasmv1alpha1.FieldManager)); err != nil {
-		metrics.EnvoyFilterWrites.WithLabelValues(metrics.ResultError).Inc()
+	written, err := patch(ctx, writer, half, client.RawPatch(types.JSONPatchType, body), metrics.ResultConfigured)
+	if err != nil {
 		return nil, fmt.Errorf("patch EnvoyFilter %s/%s: %w", child.Namespace, child.Name, err)
 	}
-	metrics.EnvoyFilterWrites.WithLabelValues(metrics.ResultConfigured).Inc()
 	return written, nil
 }
