@@ -27,11 +27,13 @@ type CountingProxy struct {
 	// URL is where it listens.
 	URL string
 
-	server    *http.Server
-	forward   http.Handler
-	mu        sync.Mutex
-	requests  []Request
-	intercept Intercept
+	server  *http.Server
+	forward http.Handler
+
+	mu          sync.Mutex
+	requests    []Request
+	intercept   Intercept
+	connections int
 }
 
 // Request is one that came to a CountingProxy, whatever became of it.
@@ -66,7 +68,7 @@ func StartCountingProxy(config *rest.Config) (*CountingProxy, error) {
 		FlushInterval: -1, // events of a watch must not wait for more of them
 		ErrorLog:      log.New(io.Discard, "", 0),
 	}
-	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), ConnState: p.count}
 	go p.server.Serve(listener) //nolint:errcheck // It ends with Close.
 	return p, nil
 }
@@ -83,6 +85,25 @@ func (p *CountingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.forward.ServeHTTP(w, r)
+}
+
+// count follows the connections of clients.
+func (p *CountingProxy) count(_ net.Conn, state http.ConnState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		p.connections++
+	case http.StateClosed, http.StateHijacked:
+		p.connections--
+	}
+}
+
+// Connections is how many clients' connections are open. With none, no request of a client that ended is still to come.
+func (p *CountingProxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.connections
 }
 
 // Requests are those that came since the start or the last Reset, in their order.

@@ -96,6 +96,18 @@ func ensureRunning(ctx context.Context) {
 	}
 }
 
+// Stop ends the operator, and waits until none of its requests can come any more.
+func (o *operatorProcess) Stop() error { return o.ended(o.Process.Stop()) }
+
+// Kill does the same without notice.
+func (o *operatorProcess) Kill() error { return o.ended(o.Process.Kill()) }
+
+func (o *operatorProcess) ended(err error) error {
+	GinkgoHelper()
+	Eventually(proxy.Connections).Should(BeZero())
+	return err
+}
+
 // Probe says whether the operator answers.
 func (o *operatorProcess) Probe(ctx context.Context) error {
 	_, err := chain.Probe{URL: o.metricsURL}.Do(ctx)
