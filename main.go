@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 
 	"k8s.io/client-go/metadata"
@@ -22,27 +23,50 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/version"
 )
 
+// errUsage is of a command line that can't be meant. Whoever returns it has said why.
+var errUsage = errors.New("wrong usage")
+
+// commands are the processes that the binary can be. Each parses its own flags.
+var commands = map[string]func(ctx context.Context, args []string, stderr io.Writer) error{
+	"manager": runManager,
+}
+
 func main() {
-	options, err := parseFlags(os.Args[0], os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return
-	case err != nil:
-		os.Exit(2) // parseFlags has said why
+	run, args := runManager, os.Args[1:]
+	if len(args) > 0 {
+		if command, known := commands[args[0]]; known {
+			run, args = command, args[1:]
+		}
 	}
-	if options.version {
-		fmt.Println(version.String())
-		return
-	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
-	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
-		ctrl.Log.Error(err, "Stopping")
+	switch err := run(ctrl.SetupSignalHandler(), args, os.Stderr); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "Stopping:", err)
 		os.Exit(1)
 	}
 }
 
-// run manages a cluster until the context ends.
-func run(ctx context.Context, options options) error {
+// runManager is the operator itself, and what the binary does without a subcommand.
+func runManager(ctx context.Context, args []string, stderr io.Writer) error {
+	options, err := parseFlags("wasmplugin-operator", args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUsage, err) // parseFlags has said why
+	}
+	if options.version {
+		fmt.Fprintln(os.Stdout, version.String())
+		return nil
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
+	return manage(ctx, options)
+}
+
+// manage manages a cluster until the context ends.
+func manage(ctx context.Context, options options) error {
 	log := ctrl.Log
 	log.Info("Starting", "version", version.Version)
 	config, err := ctrl.GetConfig()
