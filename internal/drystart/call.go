@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // The results of host functions in the proxy-wasm ABI.
@@ -28,7 +30,7 @@ const (
 
 // hostFunction is a function that Envoy offers to modules.
 type hostFunction struct {
-	signature signature
+	signature proxywasm.Signature
 	run       func(c *call) uint32
 	// early: it may be called while a module initializes.
 	early bool
@@ -47,7 +49,7 @@ type call struct {
 
 // hostFunction returns what a module gets for an import.
 func (m *module) hostFunction(moduleName, name string, function hostFunction) api.GoModuleFunc {
-	wasi := moduleName != moduleEnv
+	wasi := moduleName != proxywasm.ModuleEnv
 	run, faulty := function.run, invalidMemoryAccess
 	if wasi {
 		faulty = errnoFault
@@ -66,7 +68,7 @@ func (m *module) hostFunction(moduleName, name string, function hostFunction) ap
 		if c.fault {
 			result = faulty
 		}
-		if !function.signature.void() {
+		if !function.signature.Void() {
 			stack[0] = uint64(result)
 		}
 	}
@@ -143,6 +145,9 @@ func (c *call) allocate(size uint32) uint32 {
 	c.allocating = false
 	if err != nil {
 		// Envoy goes on in a VM that counts as failed from here.
+		if c.inner = exportMalloc; c.instance.ExportedFunction(exportMalloc) == nil {
+			c.inner = exportAllocate
+		}
 		panic(err)
 	}
 	c.lastCall = name

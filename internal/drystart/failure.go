@@ -3,6 +3,7 @@
 package drystart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -49,8 +50,9 @@ func (v *vm) declined(stage Stage, reason string) *Verdict {
 	return refused(stage, "%s", reason)
 }
 
-// failure is the verdict on a plugin that does not return from function.
+// failure is the verdict on a plugin that does not return from function, or from one that a host function called.
 func (v *vm) failure(ctx context.Context, stage Stage, function string, err error) *Verdict {
+	function = cmp.Or(v.inner, function)
 	if verdict := v.stopped(ctx, stage); verdict != nil {
 		return verdict
 	}

@@ -86,13 +86,14 @@ func (c *call) setProperty() uint32 {
 
 // getProperty knows the plugin's own properties. Those of a stream are not there, and those of the proxy are not known.
 func (c *call) getProperty() uint32 {
-	path := strings.Split(strings.TrimSuffix(c.text(0), "\x00"), "\x00")
-	if c.fault {
+	text := c.text(0)
+	switch {
+	case c.fault:
 		return ok
-	}
-	if path[0] == "" {
+	case text == "":
 		return serializationFailure
 	}
+	path := strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 	if path[0] == "xds" && (len(path) == 1 || path[1] == "node") {
 		c.guess("proxy_get_property " + strings.Join(path, "."))
 		return notFound

@@ -4,6 +4,8 @@ package drystart
 
 import (
 	"testing"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 func TestHostFunctions(t *testing.T) {
@@ -58,6 +60,8 @@ func TestHostFunctions(t *testing.T) {
 			{name: "proxy_get_property", args: []any{text + 40, 12, out, out + 4}, want: notFound},
 			{name: "proxy_get_property", args: []any{text, 26, out, out + 4}, want: notFound},
 			{name: "proxy_get_property", args: []any{text, 0, out, out + 4}, want: serializationFailure},
+			{name: "proxy_get_property", args: []any{text + 11, 1, out, out + 4}, want: notFound},
+			{name: "proxy_get_property", args: []any{text + 11, 15, out, out + 4}, want: notFound},
 			{name: "proxy_get_property", args: []any{far, 99, out, out + 4}, want: invalidMemoryAccess},
 			{name: "proxy_get_property", args: []any{text, 11, far + 13, out + 4}, want: invalidMemoryAccess},
 			{name: "proxy_set_property", args: []any{text, 11, text, 1}, want: notFound},
@@ -205,7 +209,7 @@ func TestHostFunctions(t *testing.T) {
 				row.want.Outcome = Accepted
 			}
 			request := Request{
-				Module: calling(row.abi, moduleEnv, row.data, row.steps...).bytes(), VMConfiguration: "of the VM's own", RootID: "root", VMID: "shop/test",
+				Module: calling(row.abi, proxywasm.ModuleEnv, row.data, row.steps...).bytes(), VMConfiguration: "of the VM's own", RootID: "root", VMID: "shop/test",
 			}
 			compare(t, check(t, Options{}, request, plugin), row.want)
 		})

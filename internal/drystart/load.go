@@ -12,6 +12,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 const (
@@ -30,7 +32,7 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 type module struct {
 	attempt  attempt
 	request  Request
-	abi      abi
+	abi      proxywasm.ABI
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	state    *sharedState
@@ -41,7 +43,7 @@ type module struct {
 // load does what Envoy does with a module before it runs any of it. It returns a module or why there is none.
 func load(ctx context.Context, a attempt, request Request) (*module, *Verdict) {
 	facts, problem := inspect(request.Module)
-	if problem != nil && !errors.Is(problem, errUnknown) && !errors.Is(problem, errTooMuch) {
+	if problem != nil && !errors.Is(problem, proxywasm.ErrUnknown) && !errors.Is(problem, errTooMuch) {
 		return nil, refused(StageLoad, "the module %v", problem)
 	}
 	if verdict := checkFacts(facts, a); verdict != nil {
@@ -84,7 +86,7 @@ func checkFacts(facts binaryFacts, a attempt) *Verdict {
 	}
 	for _, entry := range facts.imports {
 		// Envoy makes these for the module; here only host functions can be imported.
-		if entry.kind == kindMemory || entry.kind == kindTable || entry.kind == kindTag {
+		if entry.kind == proxywasm.KindMemory || entry.kind == proxywasm.KindTable || entry.kind == proxywasm.KindTag {
 			return inconclusive("import of a memory, table or tag, %s.%s", entry.module, entry.name)
 		}
 	}
@@ -95,8 +97,8 @@ func unknownImports(facts binaryFacts) []string {
 	var unknown []string
 	for _, entry := range facts.imports {
 		name := entry.module + "." + entry.name
-		known := entry.kind == kindMemory || entry.kind == kindTable || entry.kind == kindTag
-		if entry.kind == kindFunction {
+		known := entry.kind == proxywasm.KindMemory || entry.kind == proxywasm.KindTable || entry.kind == proxywasm.KindTag
+		if entry.kind == proxywasm.KindFunction {
 			_, known = lookup(facts.abi, entry.module, entry.name)
 		}
 		if !known && !slices.Contains(unknown, name) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // doesNothing is a body of a function without a result, accepts one with a result.
@@ -18,7 +20,7 @@ var (
 func TestLoad(t *testing.T) {
 	minimal := wasm{}.bytes()
 	component := bytes.Clone(minimal)
-	copy(component[4:], componentVersion)
+	copy(component[4:], "\x0d\x00\x01\x00")
 	future := bytes.Clone(minimal)
 	future[4] = 2
 	for _, row := range []struct {
@@ -90,15 +92,15 @@ func TestLoad(t *testing.T) {
 			withImports(wasmImport{module: "wasi_snapshot_preview1", name: "path_link", signature: "iiiiiii>i"}),
 			refusedAtLoad("other parameters than Envoy's: wasi_snapshot_preview1.path_link (i32 "),
 		},
-		{"a global", withImports(wasmImport{module: "env", name: "g", kind: kindGlobal}), refusedAtLoad("env.g")},
+		{"a global", withImports(wasmImport{module: "env", name: "g", kind: proxywasm.KindGlobal}), refusedAtLoad("env.g")},
 		{
 			"a memory from outside",
-			wasm{noMemory: true, noMalloc: true, imports: []wasmImport{{module: "env", name: "memory", kind: kindMemory}}}.bytes(),
+			wasm{noMemory: true, noMalloc: true, imports: []wasmImport{{module: "env", name: "memory", kind: proxywasm.KindMemory}}}.bytes(),
 			Verdict{Outcome: Inconclusive, Call: "import of a memory, table or tag, env.memory"},
 		},
 		{
 			"a table from outside, and an unknown function", withImports(
-				wasmImport{module: "env", name: "table", kind: kindTable},
+				wasmImport{module: "env", name: "table", kind: proxywasm.KindTable},
 				wasmImport{module: "env", name: "proxy_get_time", signature: ">i"},
 			), refusedAtLoad("env.proxy_get_time"),
 		},
@@ -135,7 +137,7 @@ func TestLoadBeyondTheCheckersMemory(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	f.Add(wasm{}.bytes())
 	f.Add(wasm{start: 1, functions: []wasmFunction{{"", ">", traps}, {"proxy_on_configure", "ii>i", readsConfiguration}}}.bytes())
-	f.Add(calling("", moduleWASI, "text", step{name: "fd_write", args: []any{1, text, 1, out}}).bytes())
+	f.Add(calling("", proxywasm.ModuleWASI, "text", step{name: "fd_write", args: []any{1, text, 1, out}}).bytes())
 	checker := New(Options{Interpret: 100 * time.Millisecond, Timeout: 100 * time.Millisecond, Memory: 1 << 20})
 	f.Fuzz(func(t *testing.T, module []byte) {
 		verdict := checker.Check(t.Context(), Request{Module: module, Plugins: []Plugin{{}}})[0]
@@ -148,7 +150,7 @@ func FuzzCheck(f *testing.F) {
 // FuzzInspect: whatever the bytes are, they are read without harm.
 func FuzzInspect(f *testing.F) {
 	f.Add(wasm{}.bytes())
-	f.Add(withImports(wasmImport{module: "env", name: "t", kind: kindTable}, wasmImport{module: "env", name: "g", kind: kindGlobal}))
+	f.Add(withImports(wasmImport{module: "env", name: "t", kind: proxywasm.KindTable}, wasmImport{module: "env", name: "g", kind: proxywasm.KindGlobal}))
 	f.Add([]byte("\x00asm\x01\x00\x00\x00\x02\xff\xff\xff\xff\x0f"))
 	f.Fuzz(func(t *testing.T, module []byte) {
 		facts, err := inspect(module)

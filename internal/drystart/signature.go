@@ -8,34 +8,15 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
-// abi is a version of the proxy-wasm ABI.
-type abi string
-
-const (
-	abi010 abi = "0.1.0"
-	abi020 abi = "0.2.0"
-	abi021 abi = "0.2.1"
-)
-
-// signature is a function's type in short: a letter per parameter, i for i32 and I for i64 (f and F for floats, ? for the
-// rest), then the result. "iI>i" takes an i32 and an i64 and returns an i32.
-type signature string
-
-func (s signature) String() string {
-	names := strings.NewReplacer("i", "i32 ", "I", "i64 ", "f", "f32 ", "F", "f64 ")
-	params, results, _ := strings.Cut(string(s), ">")
-	return "(" + strings.TrimSpace(names.Replace(params)) + ") -> (" + strings.TrimSpace(names.Replace(results)) + ")"
-}
-
-func (s signature) void() bool { return strings.HasSuffix(string(s), ">") }
-
-func signatureOf(definition api.FunctionDefinition) signature {
+func signatureOf(definition api.FunctionDefinition) proxywasm.Signature {
 	return letters(definition.ParamTypes()) + ">" + letters(definition.ResultTypes())
 }
 
-func letters(types []api.ValueType) signature {
+func letters(types []api.ValueType) proxywasm.Signature {
 	var text strings.Builder
 	for _, valueType := range types {
 		switch valueType {
@@ -51,7 +32,7 @@ func letters(types []api.ValueType) signature {
 			text.WriteByte('?')
 		}
 	}
-	return signature(text.String())
+	return proxywasm.Signature(text.String())
 }
 
 const (
@@ -67,7 +48,7 @@ const (
 )
 
 // exports are the functions of a module that Envoy looks up. Each may be missing, none may have another signature.
-var exports = map[string]signature{
+var exports = map[string]proxywasm.Signature{
 	exportInitialize: ">", exportStart: ">", exportMain: "ii>i", exportMainVoid: ">i", exportMalloc: "i>i", exportAllocate: "i>i",
 
 	exportContextCreate: "ii>", exportVMStart: "ii>i", exportConfigure: "ii>i",
@@ -89,14 +70,14 @@ var exports = map[string]signature{
 }
 
 // exports010 is what ABI 0.1.0 has otherwise; it lacks a function without a signature.
-var exports010 = map[string]signature{
+var exports010 = map[string]proxywasm.Signature{
 	"proxy_on_request_headers": "ii>i", "proxy_on_response_headers": "ii>i", "proxy_on_foreign_function": "",
 }
 
 // lookedUp returns the exports that Envoy looks up in this module, sorted by name, and their signatures.
-func (m *module) lookedUp(exported map[string]api.FunctionDefinition) ([]string, map[string]signature) {
+func (m *module) lookedUp(exported map[string]api.FunctionDefinition) ([]string, map[string]proxywasm.Signature) {
 	wanted := maps.Clone(exports)
-	if m.abi == abi010 {
+	if m.abi == proxywasm.ABI010 {
 		maps.Copy(wanted, exports010)
 	}
 	if _, reactor := exported[exportInitialize]; reactor {
@@ -108,7 +89,7 @@ func (m *module) lookedUp(exported map[string]api.FunctionDefinition) ([]string,
 	if _, found := exported[exportMalloc]; found {
 		delete(wanted, exportAllocate)
 	}
-	maps.DeleteFunc(wanted, func(name string, s signature) bool {
+	maps.DeleteFunc(wanted, func(name string, s proxywasm.Signature) bool {
 		restricted := strings.HasPrefix(name, "proxy_") && name != exportAllocate && !m.allowed(name)
 		return s == "" || restricted
 	})

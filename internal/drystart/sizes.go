@@ -5,6 +5,8 @@ package drystart
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // The bounds on what a module has. They are V8's or lower, and far above what compilers write.
@@ -19,16 +21,21 @@ const (
 	maxLocals    = 50_000     // of a function
 )
 
+const (
+	funcref   = 0x70
+	externref = 0x6f
+)
+
 // sectionChecks compare what sections say of sizes to the bounds.
-var sectionChecks = map[byte]func(r *reader) error{
-	sectionType:     checkTypes,
-	sectionFunction: func(r *reader) error { return atMost(r.count(), maxFunctions, "functions") },
-	sectionTable:    checkTables,
-	sectionGlobal:   func(r *reader) error { return atMost(r.count(), maxGlobals, "global variables") },
-	sectionElement:  checkElements,
-	sectionCode:     checkCode,
-	sectionData:     checkData,
-	sectionTag:      func(r *reader) error { return atMost(r.count(), maxTypes, "tags") },
+var sectionChecks = map[byte]func(r *proxywasm.Reader) error{
+	proxywasm.SectionType:     checkTypes,
+	proxywasm.SectionFunction: func(r *proxywasm.Reader) error { return atMost(r.Count(), maxFunctions, "functions") },
+	proxywasm.SectionTable:    checkTables,
+	proxywasm.SectionGlobal:   func(r *proxywasm.Reader) error { return atMost(r.Count(), maxGlobals, "global variables") },
+	proxywasm.SectionElement:  checkElements,
+	proxywasm.SectionCode:     checkCode,
+	proxywasm.SectionData:     checkData,
+	proxywasm.SectionTag:      func(r *proxywasm.Reader) error { return atMost(r.Count(), maxTypes, "tags") },
 }
 
 func atMost(count, bound uint64, what string) error {
@@ -38,17 +45,17 @@ func atMost(count, bound uint64, what string) error {
 	return nil
 }
 
-func checkTypes(r *reader) error {
+func checkTypes(r *proxywasm.Reader) error {
 	const function = 0x60
-	count := r.count()
+	count := r.Count()
 	if err := atMost(count, maxTypes, "types"); err != nil {
 		return err
 	}
-	for ; count > 0 && !r.cut; count-- {
-		if r.byte() != function {
-			return errUnknown
+	for ; count > 0 && !r.Cut(); count-- {
+		if r.Byte() != function {
+			return proxywasm.ErrUnknown
 		}
-		params, results := r.skipValueTypes(), r.skipValueTypes()
+		params, results := r.SkipValueTypes(), r.SkipValueTypes()
 		if err := atMost(max(params, results), maxTypeSize, "parameters or results of a function"); err != nil {
 			return err
 		}
@@ -56,18 +63,18 @@ func checkTypes(r *reader) error {
 	return nil
 }
 
-func checkTables(r *reader) error {
-	count := r.count()
+func checkTables(r *proxywasm.Reader) error {
+	count := r.Count()
 	if err := atMost(count, maxTables, "tables"); err != nil {
 		return err
 	}
 	var entries uint64
-	for ; count > 0 && !r.cut; count-- {
-		if kind := r.byte(); kind != funcref && kind != externref {
-			return errUnknown
+	for ; count > 0 && !r.Cut(); count-- {
+		if kind := r.Byte(); kind != funcref && kind != externref {
+			return proxywasm.ErrUnknown
 		}
-		lower, _ := r.limits()
-		entries += lower
+		lower, _ := r.Limits()
+		entries += min(lower, maxEntries+1)
 	}
 	return atMost(entries, maxEntries, "entries of tables")
 }
@@ -76,71 +83,71 @@ func checkTables(r *reader) error {
 // checked are loaded.
 func boundTables(section []byte) []byte {
 	const withUpper = 1
-	r := &reader{rest: section}
-	count := r.count()
+	r := proxywasm.NewReader(section)
+	count := r.Count()
 	out := binary.AppendUvarint(nil, count)
 	for range count {
-		out = append(out, r.byte(), withUpper)
-		lower, upper := r.limits()
+		out = append(out, r.Byte(), withUpper)
+		lower, upper := r.Limits()
 		out = binary.AppendUvarint(out, lower)
 		out = binary.AppendUvarint(out, min(upper, max(lower, maxEntries/count)))
 	}
 	return out
 }
 
-func checkElements(r *reader) error {
-	count := r.count()
+func checkElements(r *proxywasm.Reader) error {
+	count := r.Count()
 	if err := atMost(count, maxSegments, "element segments"); err != nil {
 		return err
 	}
-	for ; count > 0 && !r.cut; count-- {
+	for ; count > 0 && !r.Cut(); count-- {
 		if !skipElements(r) {
-			return errUnknown
+			return proxywasm.ErrUnknown
 		}
 	}
 	return nil
 }
 
 // skipElements skips a segment, and says whether all of it is known.
-func skipElements(r *reader) bool {
+func skipElements(r *proxywasm.Reader) bool {
 	const passive, explicit, expressions = 1, 2, 4
-	flags := r.number()
+	flags := r.Number()
 	if flags&passive == 0 {
 		if flags&explicit != 0 {
-			r.number()
+			r.Number()
 		}
-		if !r.skipExpression() {
+		if !r.SkipExpression() {
 			return false
 		}
 	}
 	if flags&(passive|explicit) != 0 {
-		r.skipValueType()
+		r.SkipValueType()
 	}
-	for items := r.count(); items > 0 && !r.cut; items-- {
+	for items := r.Count(); items > 0 && !r.Cut(); items-- {
 		if flags&expressions == 0 {
-			r.number()
-		} else if !r.skipExpression() {
+			r.Number()
+		} else if !r.SkipExpression() {
 			return false
 		}
 	}
 	return true
 }
 
-func checkCode(r *reader) error {
-	count := r.count()
+func checkCode(r *proxywasm.Reader) error {
+	count := r.Count()
 	if err := atMost(count, maxFunctions, "functions"); err != nil {
 		return err
 	}
-	for ; count > 0 && !r.cut; count-- {
-		body := &reader{rest: r.bytes()}
+	for ; count > 0 && !r.Cut(); count-- {
+		body := proxywasm.NewReader(r.Bytes())
 		var locals uint64
-		for groups := body.count(); groups > 0 && !body.cut; groups-- {
+		for groups := body.Count(); groups > 0 && !body.Cut(); groups-- {
 			// A group is at most 2^32, and there are no more than bytes; the sum can't wrap.
-			locals += min(body.number(), maxLocals+1)
-			body.skipValueType()
+			locals += min(body.Number(), maxLocals+1)
+			body.SkipValueType()
 		}
-		if body.cut {
-			r.fail()
+		if body.Cut() {
+			r.Fail()
 		}
 		if err := atMost(locals, maxLocals, "local variables of a function"); err != nil {
 			return err
@@ -149,21 +156,21 @@ func checkCode(r *reader) error {
 	return nil
 }
 
-func checkData(r *reader) error {
+func checkData(r *proxywasm.Reader) error {
 	const passive, explicit = 1, 2
-	count := r.count()
+	count := r.Count()
 	if err := atMost(count, maxSegments, "data segments"); err != nil {
 		return err
 	}
-	for ; count > 0 && !r.cut; count-- {
-		flags := r.number()
+	for ; count > 0 && !r.Cut(); count-- {
+		flags := r.Number()
 		if flags&explicit != 0 {
-			r.number()
+			r.Number()
 		}
-		if flags&passive == 0 && !r.skipExpression() {
-			return errUnknown
+		if flags&passive == 0 && !r.SkipExpression() {
+			return proxywasm.ErrUnknown
 		}
-		r.bytes()
+		r.Bytes()
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // TestSizes: a few bytes that ask for a lot, each section in turn. A runtime that believed them would need gigabytes.
@@ -19,32 +21,32 @@ func TestSizes(t *testing.T) {
 		content []byte
 		want    error
 	}{
-		{"types that are not there", sectionType, huge, errCut},
-		{"parameters that are not there", sectionType, append([]byte{1, 0x60}, huge...), errCut},
-		{"a type with too many parameters", sectionType, slices.Concat([]byte{1, 0x60, 0xd0, 0x0f}, make([]byte, 2000), []byte{0}), errTooMuch},
-		{"types of a kind that is not known", sectionType, []byte{1, 0x5f, 0}, errUnknown},
-		{"imports that are not there", sectionImport, huge, errCut},
-		{"functions that are not there", sectionFunction, huge, errCut},
-		{"too many functions", sectionFunction, filled(million), errTooMuch},
-		{"tables that are not there", sectionTable, huge, errCut},
-		{"too many tables", sectionTable, slices.Concat([]byte{101}, make([]byte, 300)), errTooMuch},
-		{"a large table", sectionTable, slices.Concat([]byte{1, funcref, 0}, huge), errTooMuch},
-		{"two tables that are too large together", sectionTable, slices.Concat([]byte{2}, table(6_000_000), table(6_000_000)), errTooMuch},
-		{"a table of a kind that is not known", sectionTable, []byte{1, 0x40, 0, funcref, 0, 1}, errUnknown},
-		{"two memories", sectionMemory, []byte{2, 0, 1, 0, 1}, errUnknown},
-		{"too many variables", sectionGlobal, filled(million), errTooMuch},
-		{"exports that are not there", sectionExport, huge, errCut},
-		{"segments that are not there", sectionElement, huge, errCut},
-		{"elements that are not there", sectionElement, append([]byte{1, 0, opI32Const, 0, opEnd}, huge...), errCut},
-		{"elements in an unknown way", sectionElement, []byte{1, 0, 0xfb, 0, opEnd}, errUnknown},
-		{"too many segments", sectionElement, filled(million), errTooMuch},
-		{"code that is not there", sectionCode, huge, errCut},
-		{"variables that are not there", sectionCode, append([]byte{1, 5}, huge...), errCut},
-		{"a function with too many variables", sectionCode, append([]byte{1, 8, 1}, append(huge, 0x7f, opEnd)...), errTooMuch},
-		{"data that are not there", sectionData, append([]byte{1, 0, opI32Const, 0, opEnd}, huge...), errCut},
-		{"data in an unknown way", sectionData, []byte{1, 0, 0xfb, 0, opEnd}, errUnknown},
-		{"too many data", sectionData, filled(million), errTooMuch},
-		{"a section that is not known", 14, []byte{0}, errUnknown},
+		{"types that are not there", proxywasm.SectionType, huge, proxywasm.ErrCut},
+		{"parameters that are not there", proxywasm.SectionType, append([]byte{1, 0x60}, huge...), proxywasm.ErrCut},
+		{"a type with too many parameters", proxywasm.SectionType, slices.Concat([]byte{1, 0x60, 0xd0, 0x0f}, make([]byte, 2000), []byte{0}), errTooMuch},
+		{"types of a kind that is not known", proxywasm.SectionType, []byte{1, 0x5f, 0}, proxywasm.ErrUnknown},
+		{"imports that are not there", proxywasm.SectionImport, huge, proxywasm.ErrCut},
+		{"functions that are not there", proxywasm.SectionFunction, huge, proxywasm.ErrCut},
+		{"too many functions", proxywasm.SectionFunction, filled(million), errTooMuch},
+		{"tables that are not there", proxywasm.SectionTable, huge, proxywasm.ErrCut},
+		{"too many tables", proxywasm.SectionTable, slices.Concat([]byte{101}, make([]byte, 300)), errTooMuch},
+		{"a large table", proxywasm.SectionTable, slices.Concat([]byte{1, funcref, 0}, huge), errTooMuch},
+		{"two tables that are too large together", proxywasm.SectionTable, slices.Concat([]byte{2}, table(6_000_000), table(6_000_000)), errTooMuch},
+		{"a table of a kind that is not known", proxywasm.SectionTable, []byte{1, 0x40, 0, funcref, 0, 1}, proxywasm.ErrUnknown},
+		{"two memories", proxywasm.SectionMemory, []byte{2, 0, 1, 0, 1}, proxywasm.ErrUnknown},
+		{"too many variables", proxywasm.SectionGlobal, filled(million), errTooMuch},
+		{"exports that are not there", proxywasm.SectionExport, huge, proxywasm.ErrCut},
+		{"segments that are not there", proxywasm.SectionElement, huge, proxywasm.ErrCut},
+		{"elements that are not there", proxywasm.SectionElement, append([]byte{1, 0, opI32Const, 0, opEnd}, huge...), proxywasm.ErrCut},
+		{"elements in an unknown way", proxywasm.SectionElement, []byte{1, 0, 0xfb, 0, opEnd}, proxywasm.ErrUnknown},
+		{"too many segments", proxywasm.SectionElement, filled(million), errTooMuch},
+		{"code that is not there", proxywasm.SectionCode, huge, proxywasm.ErrCut},
+		{"variables that are not there", proxywasm.SectionCode, append([]byte{1, 5}, huge...), proxywasm.ErrCut},
+		{"a function with too many variables", proxywasm.SectionCode, append([]byte{1, 8, 1}, append(huge, 0x7f, opEnd)...), errTooMuch},
+		{"data that are not there", proxywasm.SectionData, append([]byte{1, 0, opI32Const, 0, opEnd}, huge...), proxywasm.ErrCut},
+		{"data in an unknown way", proxywasm.SectionData, []byte{1, 0, 0xfb, 0, opEnd}, proxywasm.ErrUnknown},
+		{"too many data", proxywasm.SectionData, filled(million), errTooMuch},
+		{"a section that is not known", 14, []byte{0}, proxywasm.ErrUnknown},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			module := wasm{raw: map[byte][]byte{row.section: row.content}}.bytes()
@@ -53,7 +55,7 @@ func TestSizes(t *testing.T) {
 			}
 			verdict := check(t, Options{}, Request{Module: module}, "{}")
 			want := Verdict{Outcome: Refused, Stage: StageLoad, Exhausted: errors.Is(row.want, errTooMuch)}
-			if errors.Is(row.want, errUnknown) {
+			if errors.Is(row.want, proxywasm.ErrUnknown) {
 				want = Verdict{Outcome: Inconclusive, Call: "WebAssembly that the checker does not know"}
 			}
 			compare(t, verdict, want)
@@ -75,7 +77,7 @@ func TestTableGrowth(t *testing.T) {
 		return slices.Concat([]byte{opRefNull, funcref}, i32(by), []byte{opMisc, tableGrow, 0})
 	}
 	module := wasm{
-		raw: map[byte][]byte{sectionTable: append([]byte{1}, table(10)...), sectionElement: {1, 3, 0, 0}},
+		raw: map[byte][]byte{proxywasm.SectionTable: append([]byte{1}, table(10)...), proxywasm.SectionElement: {1, 3, 0, 0}},
 		functions: []wasmFunction{{"proxy_on_configure", "ii>i", slices.Concat(
 			grow(5), refuseUnless(10), grow(maxEntries), refuseUnless(1<<32-1), accepts,
 		)}},

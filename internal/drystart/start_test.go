@@ -6,12 +6,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 var (
-	logImport    = wasmImport{module: moduleEnv, name: "proxy_log", signature: "iii>i"}
-	doneImport   = wasmImport{module: moduleEnv, name: "proxy_done", signature: ">i"}
-	bufferImport = wasmImport{module: moduleEnv, name: "proxy_get_buffer_bytes", signature: "iiiii>i"}
+	logImport    = wasmImport{module: proxywasm.ModuleEnv, name: "proxy_log", signature: "iii>i"}
+	doneImport   = wasmImport{module: proxywasm.ModuleEnv, name: "proxy_done", signature: ">i"}
+	bufferImport = wasmImport{module: proxywasm.ModuleEnv, name: "proxy_get_buffer_bytes", signature: "iiiii>i"}
 
 	traps   = []byte{opUnreachable}
 	forever = []byte{opLoop, noResult, opBranch, 0, opEnd}
@@ -74,7 +76,14 @@ func TestStart(t *testing.T) {
 			wasm{noMalloc: true, imports: []wasmImport{doneImport, bufferImport}, functions: []wasmFunction{
 				{"malloc", "i>i", callOf(0)}, {"proxy_on_configure", "ii>i", readsConfiguration},
 			}},
-			Verdict{Outcome: Refused, Stage: StageConfigure, Reason: "proxy_on_configure calls proxy_done, which Envoy does not allow"},
+			Verdict{Outcome: Refused, Stage: StageConfigure, Reason: "malloc calls proxy_done, which Envoy does not allow"},
+		},
+		{
+			"another malloc that traps",
+			wasm{noMalloc: true, imports: []wasmImport{doneImport, bufferImport}, functions: []wasmFunction{
+				{"proxy_on_memory_allocate", "i>i", traps}, {"proxy_on_configure", "ii>i", readsConfiguration},
+			}},
+			Verdict{Outcome: Refused, Stage: StageConfigure, Reason: "proxy_on_memory_allocate fails: unreachable"},
 		},
 		{
 			"malloc that has nothing left",
@@ -109,7 +118,7 @@ var readsConfiguration = append(slices.Concat(
 
 func TestCapabilities(t *testing.T) {
 	module := wasm{
-		imports: []wasmImport{logImport, {module: moduleWASI, name: "fd_write", signature: "iiii>i"}},
+		imports: []wasmImport{logImport, {module: proxywasm.ModuleWASI, name: "fd_write", signature: "iiii>i"}},
 		data:    map[uint32]string{text: "hello"},
 		functions: []wasmFunction{
 			{"proxy_on_vm_start", "ii>i", i32(0)},
@@ -211,7 +220,7 @@ func TestStorage(t *testing.T) {
 		{"proxy_register_shared_queue", []any{0, pages*pageSize - 1, out}},
 	} {
 		t.Run(row.function, func(t *testing.T) {
-			module := calling("", moduleEnv, "", step{name: row.function, args: row.args})
+			module := calling("", proxywasm.ModuleEnv, "", step{name: row.function, args: row.args})
 			module.pages = pages
 			compare(t, check(t, Options{}, Request{Module: module.bytes()}, "{}"), Verdict{
 				Outcome: Refused, Stage: StageConfigure, Exhausted: true, Reason: "stores more through " + row.function,

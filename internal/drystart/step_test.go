@@ -5,6 +5,8 @@ package drystart
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 const (
@@ -44,7 +46,7 @@ func pairsOf(headers ...string) string {
 func calling(abiVersion, moduleName string, data string, steps ...step) wasm {
 	m := wasm{abi: abiVersion, data: map[uint32]string{text: data}}
 	imported := map[string]int{}
-	version := map[string]abi{"": abi021, "0_1_0": abi010, "0_2_0": abi020}[abiVersion]
+	version := map[string]proxywasm.ABI{"": proxywasm.ABI021, "0_1_0": proxywasm.ABI010, "0_2_0": proxywasm.ABI020}[abiVersion]
 	var body []byte
 	for _, s := range steps {
 		function, known := lookup(version, moduleName, s.name)
@@ -55,7 +57,7 @@ func calling(abiVersion, moduleName string, data string, steps ...step) wasm {
 			imported[s.name] = len(m.imports)
 			m.imports = append(m.imports, wasmImport{module: moduleName, name: s.name, signature: function.signature})
 		}
-		body = append(body, s.code(imported[s.name], function.signature.void())...)
+		body = append(body, s.code(imported[s.name], function.signature.Void())...)
 	}
 	m.functions = []wasmFunction{{"proxy_on_configure", "ii>i", append(body, accepts...)}}
 	return m

@@ -29,6 +29,8 @@ type vm struct {
 	restricted bool
 	allocating bool
 	lastCall   string
+	// inner is a function of the module that a host function called and that did not return.
+	inner string
 	// buffer is what the buffer was that the plugin asked for last; Envoy keeps it as the call's data.
 	buffer string
 	// unsure is the first call whose answer only a proxy knows.

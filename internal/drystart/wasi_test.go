@@ -5,6 +5,8 @@ package drystart
 import (
 	"encoding/binary"
 	"testing"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 func TestWASI(t *testing.T) {
@@ -87,7 +89,7 @@ func TestWASI(t *testing.T) {
 			{name: "sock_shutdown", args: []any{3, 0}, want: errnoNotSupported},
 		}},
 	} {
-		for _, moduleName := range []string{moduleWASI, moduleWASIUnstable} {
+		for _, moduleName := range []string{proxywasm.ModuleWASI, proxywasm.ModuleWASIUnstable} {
 			t.Run(row.name+"/"+moduleName, func(t *testing.T) {
 				request := Request{Module: calling("", moduleName, row.data, row.steps...).bytes(), Env: map[string]string{"NAME": "on"}}
 				compare(t, check(t, Options{}, request, "{}"), Verdict{Outcome: Accepted, Logs: row.logs})
@@ -98,17 +100,15 @@ func TestWASI(t *testing.T) {
 
 // TestEveryFunction links a module against all that Envoy offers: names and parameters are Envoy's, which no compiler checks.
 func TestEveryFunction(t *testing.T) {
-	for version, name := range map[abi]string{abi010: "0_1_0", abi020: "0_2_0", abi021: "0_2_1"} {
+	for version, name := range map[proxywasm.ABI]string{proxywasm.ABI010: "0_1_0", proxywasm.ABI020: "0_2_0", proxywasm.ABI021: "0_2_1"} {
 		m := wasm{abi: name}
-		for function := range envFunctions {
-			m.add(version, moduleEnv, function)
-		}
-		for function := range versionFunctions[version] {
-			m.add(version, moduleEnv, function)
-		}
-		for function := range wasiFunctions {
-			m.add(version, moduleWASI, function)
-			m.add(version, moduleWASIUnstable, function)
+		for _, moduleName := range []string{proxywasm.ModuleEnv, proxywasm.ModuleWASI, proxywasm.ModuleWASIUnstable} {
+			for function := range proxywasm.HostFunctions(version, moduleName) {
+				if functions[function].run == nil {
+					t.Errorf("nothing stands in for %s.%s", moduleName, function)
+				}
+				m.add(version, moduleName, function)
+			}
 		}
 		t.Run(name, func(t *testing.T) {
 			compare(t, check(t, Options{}, Request{Module: m.bytes()}, "{}"), Verdict{Outcome: Accepted})
@@ -116,7 +116,7 @@ func TestEveryFunction(t *testing.T) {
 	}
 }
 
-func (m *wasm) add(version abi, moduleName, name string) {
+func (m *wasm) add(version proxywasm.ABI, moduleName, name string) {
 	function, _ := lookup(version, moduleName, name)
 	m.imports = append(m.imports, wasmImport{module: moduleName, name: name, signature: function.signature})
 }

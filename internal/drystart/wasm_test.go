@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // wasm is a module that is written by hand. Its memory is exported unless it has none.
@@ -28,13 +30,13 @@ type wasm struct {
 
 type wasmImport struct {
 	module, name string
-	signature    signature
+	signature    proxywasm.Signature
 	kind         byte
 }
 
 type wasmFunction struct {
 	export    string
-	signature signature
+	signature proxywasm.Signature
 	body      []byte
 }
 
@@ -126,11 +128,11 @@ func (m wasm) bytes() []byte {
 		functions = append(functions, wasmFunction{export: "malloc", signature: "i>i", body: mallocBody()})
 		data[heapTop] = string(binary.LittleEndian.AppendUint32(nil, heapStart))
 	}
-	var signatures []signature
+	var signatures []proxywasm.Signature
 	imported := 0
 	for _, entry := range m.imports {
 		signatures = append(signatures, entry.signature)
-		if entry.kind == kindFunction {
+		if entry.kind == proxywasm.KindFunction {
 			imported++
 		}
 	}
@@ -138,19 +140,18 @@ func (m wasm) bytes() []byte {
 		signatures = append(signatures, function.signature)
 	}
 	sections := map[byte][]byte{
-		sectionType: typeSection(signatures), sectionImport: m.importSection(),
-		sectionFunction: functionSection(len(m.imports), len(functions)), sectionMemory: {1, 0},
-		sectionExport: exportSection(functions, imported, !m.noMemory),
-		sectionStart:  m.startSection(imported), sectionCode: codeSection(functions), sectionData: dataSection(data),
+		proxywasm.SectionType: typeSection(signatures), proxywasm.SectionImport: m.importSection(),
+		proxywasm.SectionFunction: functionSection(len(m.imports), len(functions)), proxywasm.SectionMemory: {1, 0},
+		proxywasm.SectionExport: exportSection(functions, imported, !m.noMemory),
+		proxywasm.SectionStart:  m.startSection(imported), proxywasm.SectionCode: codeSection(functions), proxywasm.SectionData: dataSection(data),
 	}
-	sections[sectionMemory] = binary.AppendUvarint(sections[sectionMemory], uint64(max(m.pages, 1)))
+	sections[proxywasm.SectionMemory] = binary.AppendUvarint(sections[proxywasm.SectionMemory], uint64(max(m.pages, 1)))
 	if m.noMemory {
-		delete(sections, sectionMemory)
-		delete(sections, sectionData)
+		delete(sections, proxywasm.SectionMemory)
+		delete(sections, proxywasm.SectionData)
 	}
 	maps.Copy(sections, m.raw)
-	out := writer(magic)
-	out.raw(coreVersion...)
+	out := writer(proxywasm.Magic + "\x01\x00\x00\x00")
 	for _, id := range slices.Sorted(maps.Keys(sections)) {
 		if len(sections[id]) > 0 {
 			out.section(id, sections[id])
@@ -174,7 +175,7 @@ func mallocBody() []byte {
 	return append(body, opI32Store, aligned, 0)
 }
 
-func typeSection(signatures []signature) []byte {
+func typeSection(signatures []proxywasm.Signature) []byte {
 	var w writer
 	w.number(len(signatures))
 	for _, s := range signatures {
@@ -194,13 +195,13 @@ func (m wasm) importSection() []byte {
 		w.text(entry.name)
 		w.raw(entry.kind)
 		switch entry.kind {
-		case kindFunction:
+		case proxywasm.KindFunction:
 			w.number(i)
-		case kindTable:
+		case proxywasm.KindTable:
 			w.raw(0x70, 0, 1)
-		case kindMemory:
+		case proxywasm.KindMemory:
 			w.raw(0, 1)
-		case kindGlobal:
+		case proxywasm.KindGlobal:
 			w.raw(0x7f, 0)
 		}
 	}
@@ -222,14 +223,14 @@ func exportSection(functions []wasmFunction, imports int, memory bool) []byte {
 	for i, function := range functions {
 		if function.export != "" {
 			list.text(function.export)
-			list.raw(kindFunction)
+			list.raw(proxywasm.KindFunction)
 			list.number(imports + i)
 			count++
 		}
 	}
 	if memory {
 		list.text("memory")
-		list.raw(kindMemory, 0)
+		list.raw(proxywasm.KindMemory, 0)
 		count++
 	}
 	var w writer

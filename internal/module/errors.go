@@ -39,6 +39,15 @@ const (
 	DigestMismatch Kind = "DigestMismatch"
 	// TimedOut means that the server was too slow.
 	TimedOut Kind = "TimedOut"
+	// NotSigned means that none of the keys and identities that may sign has signed the module.
+	NotSigned Kind = "NotSigned"
+	// InvalidKey means that what was given as a public key is none. No server was asked.
+	InvalidKey Kind = "InvalidKey"
+	// InvalidIdentity means that what was given as a signer's identity can't be meant. No server was asked.
+	InvalidIdentity Kind = "InvalidIdentity"
+	// InvalidTrustRoot means that identities are to be checked against a trust root that is missing, or is none. No server
+	// was asked.
+	InvalidTrustRoot Kind = "InvalidTrustRoot"
 	// Busy means that too much is being fetched already, of this host or altogether.
 	Busy Kind = "Busy"
 )
@@ -59,6 +68,11 @@ type Error struct {
 
 	subject  string
 	sentence string
+}
+
+// NewError makes an error of a sentence, for packages that judge what was fetched.
+func NewError(kind Kind, format string, args ...any) *Error {
+	return newError(kind, format, args...)
 }
 
 func newError(kind Kind, format string, args ...any) *Error {

@@ -17,7 +17,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
+
+// moduleVersion follows the magic of a core module.
+var moduleVersion = []byte{1, 0, 0, 0}
 
 // secret is what no message may hold: servers send it in bodies, and it stands in queries and credentials.
 const secret = "hunter2-is-nobodys-business"
@@ -59,17 +64,17 @@ func (p plugin) bytes() []byte {
 	var imports, exports [][]byte
 	for _, name := range p.imports {
 		from, name, _ := strings.Cut(name, ".")
-		imports = append(imports, append(append(text(from), text(name)...), externFunction, 0))
+		imports = append(imports, append(append(text(from), text(name)...), proxywasm.KindFunction, 0))
 	}
 	for _, name := range p.exports {
-		exports = append(exports, append(append(text(name), externFunction), number(len(imports))...))
+		exports = append(exports, append(append(text(name), proxywasm.KindFunction), number(len(imports))...))
 	}
 	return bytes.Join([][]byte{
-		wasmMagic, moduleVersion,
+		[]byte(proxywasm.Magic), moduleVersion,
 		section(1, vector([]byte{0x60, 0, 0})),
-		section(sectionImports, vector(imports...)),
+		section(proxywasm.SectionImport, vector(imports...)),
 		section(3, vector([]byte{0})),
-		section(sectionExports, vector(exports...)),
+		section(proxywasm.SectionExport, vector(exports...)),
 		section(10, vector([]byte{2, 0, 0x0b})),
 	}, nil)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 // tight limits make a bomb of a few kilobytes.
@@ -40,7 +42,7 @@ func FuzzArchive(f *testing.F) {
 			if err != nil && KindOf(err) == "" {
 				t.Errorf("%s: %v is not a sentence for users", name, err)
 			}
-			if err == nil && (content.size > tight.Module || !bytes.HasPrefix(content.chunks[0], wasmMagic)) {
+			if err == nil && (content.size > tight.Module || !bytes.HasPrefix(content.chunks[0], []byte(proxywasm.Magic))) {
 				t.Errorf("%s: accepted %d bytes that are no module", name, content.size)
 			}
 			content.release()
@@ -58,7 +60,7 @@ func FuzzInspect(f *testing.F) {
 	f.Add([]byte("\x00asm\x0d\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, module []byte) {
 		abi, err := Inspect(module)
-		if (err == nil) != (hostFunctionsOfABI[abi] != nil) {
+		if (err == nil) != (proxywasm.HostFunctions(proxywasm.ABI(abi), proxywasm.ModuleEnv) != nil) {
 			t.Errorf("ABI %q, error %v", abi, err)
 		}
 		if kind := KindOf(err); err != nil && kind != NotWasm && kind != Unsupported {

@@ -6,18 +6,19 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 )
 
 func TestInspect(t *testing.T) {
 	abi := func(version string, more ...string) []string {
 		return append([]string{"proxy_abi_version_" + version}, append(more, "malloc")...)
 	}
-	every := strings.Fields(proxyFunctions)
-	for i, name := range every {
-		every[i] = "env." + name
-	}
-	for name := range strings.FieldsSeq(wasiFunctions) {
-		every = append(every, "wasi_snapshot_preview1."+name, "wasi_unstable."+name)
+	var every []string
+	for _, from := range []string{proxywasm.ModuleEnv, proxywasm.ModuleWASI, proxywasm.ModuleWASIUnstable} {
+		for name := range proxywasm.HostFunctions(proxywasm.ABI021, from) {
+			every = append(every, from+"."+name)
+		}
 	}
 	tests := map[string]struct {
 		module  plugin
@@ -69,21 +70,21 @@ func TestInspectKindsOfImports(t *testing.T) {
 		description []byte
 		missing     bool
 	}{
-		"function":            {described(externFunction, 0), true},
-		"table":               {described(externTable, 0x70, 1, 1, 0x80, 1), false},
-		"table, long type":    {described(externTable, nullable, 0x70, 0, 1), false},
-		"memory":              {described(externMemory, 0, 17), false},
-		"memory with maximum": {described(externMemory, hasMaximum, 17, 0xff, 0xff, 3), false},
-		"memory of 64 bits":   {described(externMemory, hasMaximum|4, 17, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), false},
-		"global":              {described(externGlobal, 0x7f, 1), true},
+		"function":            {described(proxywasm.KindFunction, 0), true},
+		"table":               {described(proxywasm.KindTable, 0x70, 1, 1, 0x80, 1), false},
+		"table, long type":    {described(proxywasm.KindTable, 0x63, 0x70, 0, 1), false},
+		"memory":              {described(proxywasm.KindMemory, 0, 17), false},
+		"memory with maximum": {described(proxywasm.KindMemory, 1, 17, 0xff, 0xff, 3), false},
+		"memory of 64 bits":   {described(proxywasm.KindMemory, 5, 17, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), false},
+		"global":              {described(proxywasm.KindGlobal, 0x7f, 1), true},
 		"exception":           {described(4, 0, 0), true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			entry := append(append(text("env"), text("x")...), tc.description...)
 			module := bytes.Join([][]byte{
-				wasmMagic, moduleVersion, section(sectionImports, vector(entry)),
-				section(sectionExports, vector(append(text("proxy_abi_version_0_2_1"), 0, 0), append(text("malloc"), 0, 0), append(text("memory"), 2, 0))),
+				[]byte(proxywasm.Magic), moduleVersion, section(proxywasm.SectionImport, vector(entry)),
+				section(proxywasm.SectionExport, vector(append(text("proxy_abi_version_0_2_1"), 0, 0), append(text("malloc"), 0, 0), append(text("memory"), 2, 0))),
 			}, nil)
 			_, err := Inspect(module)
 			if tc.missing {
@@ -101,26 +102,27 @@ func TestRow12DamagedSections(t *testing.T) {
 		"number of 6 bytes":              {0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00},
 		"number above 32 bits":           {0, 0xff, 0xff, 0xff, 0xff, 0x7f},
 		"no length":                      {2},
-		"imports that are not there":     section(sectionImports, number(500_000)),
-		"more imports than V8 takes":     section(sectionImports, number(maxEntries+1)),
-		"import of no known kind":        section(sectionImports, append([]byte{1, 1, 'a', 1, 'b', 9}, 0)),
-		"memory without end":             section(sectionImports, append([]byte{1, 1, 'a', 1, 'b', 2, 0}, bytes.Repeat([]byte{0xff}, 12)...)),
-		"bytes behind the imports":       section(sectionImports, []byte{0, 0}),
-		"exports that are not there":     section(sectionExports, number(500_000)),
-		"a name longer than its section": section(sectionExports, []byte{1, 200, 'a', 0, 0}),
+		"imports that are not there":     section(proxywasm.SectionImport, number(500_000)),
+		"more imports than V8 takes":     section(proxywasm.SectionImport, number(1_000_001)),
+		"import of no known kind":        section(proxywasm.SectionImport, append([]byte{1, 1, 'a', 1, 'b', 9}, 0)),
+		"memory without end":             section(proxywasm.SectionImport, append([]byte{1, 1, 'a', 1, 'b', 2, 0}, bytes.Repeat([]byte{0xff}, 12)...)),
+		"bytes behind the imports":       section(proxywasm.SectionImport, []byte{0, 0}),
+		"exports that are not there":     section(proxywasm.SectionExport, number(500_000)),
+		"a name longer than its section": section(proxywasm.SectionExport, []byte{1, 200, 'a', 0, 0}),
 	}
 	for name, damage := range tests {
 		t.Run("row 12: "+name, func(t *testing.T) {
-			_, err := Inspect(bytes.Join([][]byte{wasmMagic, moduleVersion, damage}, nil))
+			_, err := Inspect(bytes.Join([][]byte{[]byte(proxywasm.Magic), moduleVersion, damage}, nil))
 			wantKind(t, err, NotWasm)
 		})
 	}
 }
 
 func TestInspectKeepsLittleOfALargeModule(t *testing.T) {
-	entry := append(append(text("a"), text("b")...), externFunction, 0)
-	imports := section(sectionImports, append(number(maxEntries), bytes.Repeat(entry, maxEntries)...))
-	module := bytes.Join([][]byte{wasmMagic, moduleVersion, imports}, nil)
+	const million = 1_000_000
+	entry := append(append(text("a"), text("b")...), proxywasm.KindFunction, 0)
+	imports := section(proxywasm.SectionImport, append(number(million), bytes.Repeat(entry, million)...))
+	module := bytes.Join([][]byte{[]byte(proxywasm.Magic), moduleVersion, imports}, nil)
 	var err error
 	if bytes := allocated(func() { _, err = Inspect(module) }); bytes > mib {
 		t.Errorf("allocated %d KiB for a million imports", bytes/kib)

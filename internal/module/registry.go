@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -75,7 +76,7 @@ func (s *session) get(ctx context.Context, method, kind, identifier string) (*ht
 	if err != nil {
 		return nil, newError(InvalidReference, "the URL is no image's name")
 	}
-	if kind == "manifests" {
+	if kind == "manifests" || kind == "referrers" {
 		request.Header.Set("Accept", manifestTypes)
 	}
 	response, err := s.client.Do(request)
@@ -115,6 +116,14 @@ func (s *session) manifest(ctx context.Context, identifier string) (*manifest, s
 	if response.StatusCode != http.StatusOK {
 		return nil, "", ofStatus(response, s.hint)
 	}
+	parsed, digest, err := s.readManifest(response)
+	if digest != "" && strings.HasPrefix(identifier, sha256Prefix) && digest != identifier {
+		return nil, "", newError(DigestMismatch, "the registry serves %s for the manifest %s", digest, identifier)
+	}
+	return parsed, digest, err
+}
+
+func (s *session) readManifest(response *http.Response) (*manifest, string, error) {
 	content, err := io.ReadAll(io.LimitReader(response.Body, s.limits.Manifest+1))
 	if err != nil {
 		return nil, "", err
@@ -122,10 +131,33 @@ func (s *session) manifest(ctx context.Context, identifier string) (*manifest, s
 	if int64(len(content)) > s.limits.Manifest {
 		return nil, "", newError(BadArtifact, "the image's manifest is larger than %d bytes", s.limits.Manifest)
 	}
-	digest := digestOf(content)
-	if strings.HasPrefix(identifier, sha256Prefix) && digest != identifier {
-		return nil, "", newError(DigestMismatch, "the registry serves %s for the manifest %s", digest, identifier)
-	}
 	parsed, err := parseManifest(content, s.limits.Layers)
-	return parsed, digest, err
+	return parsed, digestOf(content), err
+}
+
+// readSmall reads a layer that is no module, but a small document.
+func (s *session) readSmall(ctx context.Context, layer v1.Descriptor) ([]byte, error) {
+	digest, err := digestIn(layer)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.get(ctx, http.MethodGet, "blobs", digest)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, ofStatus(response, s.hint)
+	}
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAttachment+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxAttachment {
+		return nil, newError(TooLarge, "the image's layer is larger than %d bytes", maxAttachment)
+	}
+	if digestOf(content) != digest {
+		return nil, newError(DigestMismatch, "the registry serves something else for the image's layer %s", digest)
+	}
+	return content, nil
 }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package drystart
+
+import "strings"
+
+// mostWords is how many of a plugin's last lines are repeated.
+const mostWords = 5
+
+// Summary is what the verdicts on all instances of a plugin come to.
+type Summary struct {
+	// Refused is the first instance's that Envoy would not run; nil where it would run all. The first instance has the
+	// plugin's own rules, the others those of its overrides.
+	Refused  *Verdict
+	Instance int
+	// Unsure names what only a proxy can tell, of the first instance that asked for it.
+	Unsure string
+}
+
+// Summarize sums up.
+func Summarize(verdicts []Verdict) Summary {
+	var summary Summary
+	for i, verdict := range verdicts {
+		switch {
+		case verdict.Outcome == Refused && summary.Refused == nil:
+			summary.Refused, summary.Instance = &verdicts[i], i
+		case verdict.Outcome == Inconclusive && summary.Unsure == "":
+			summary.Unsure = verdict.Call
+		}
+	}
+	return summary
+}
+
+// OfRules says whether it is the rules that are refused, rather than the module whatever its rules.
+func (s Summary) OfRules() bool {
+	return s.Refused != nil && s.Refused.Stage == StageConfigure
+}
+
+// Field is the field of a WasmPlugin that a refusal is about.
+func (s Summary) Field() string {
+	switch {
+	case !s.OfRules():
+		return "spec.url"
+	case s.Instance > 0:
+		return "spec.overrides"
+	default:
+		return "spec.rules"
+	}
+}
+
+// Words are why an instance was refused, with the last of what the plugin said itself.
+func (v Verdict) Words() string {
+	words := v.Reason
+	if logs := v.Logs; len(logs) > 0 {
+		words += "; the plugin said: " + strings.Join(logs[max(0, len(logs)-mostWords):], " | ")
+	}
+	return words
+}
