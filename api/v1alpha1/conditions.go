@@ -37,6 +37,12 @@ const (
 	ReasonReferenceNotFound = "ReferenceNotFound"
 	// ReasonReferenceNotPermitted (False): a ConfigMap or a Secret that the spec names may not be read.
 	ReasonReferenceNotPermitted = "ReferenceNotPermitted"
+	// ReasonDigestRequired (False): this installation runs modules by digest only, and the spec pins none.
+	ReasonDigestRequired = "DigestRequired"
+	// ReasonSignatureRequired (False): this installation runs signed modules only, and the spec asks for no signature.
+	ReasonSignatureRequired = "SignatureRequired"
+	// ReasonRulesRejected (False): the plugin was started with these rules and refused them; the message has its own words.
+	ReasonRulesRejected = "RulesRejected"
 	// ReasonRenderedTooLarge (False, also of Applied): an EnvoyFilter would become too large to be stored, by itself or with
 	// what stands in it until a change is complete.
 	ReasonRenderedTooLarge = "RenderedTooLarge"
@@ -57,6 +63,24 @@ const (
 	ReasonDeleting = "Deleting"
 	// ReasonNotAccepted (Unknown): nothing was applied, since the spec isn't accepted.
 	ReasonNotAccepted = "NotAccepted"
+	// ReasonNotResolved (Unknown): nothing was applied, since the module isn't there yet.
+	ReasonNotResolved = "NotResolved"
+)
+
+// Reasons of ModuleResolved. False are also Blocked, Unreachable, TimedOut, Busy, Denied, NotFound, InvalidPullSecret,
+// InvalidReference, TooLarge, BadArtifact, NotWasm, Unsupported, DigestMismatch, NotSigned, InvalidKey, InvalidIdentity and
+// InvalidTrustRoot.
+const (
+	// ReasonResolved (True): the module was fetched, verified and, where the installation does so, started.
+	ReasonResolved = "Resolved"
+	// ReasonResolving (Unknown): the module is being fetched or started.
+	ReasonResolving = "Resolving"
+	// ReasonModuleRejected (False): the module was started and failed before it was given rules.
+	ReasonModuleRejected = "ModuleRejected"
+	// ReasonStoreUnavailable (False): the store doesn't take the module; the operator tries again.
+	ReasonStoreUnavailable = "StoreUnavailable"
+	// ReasonCheckerUnavailable (False): the process that starts modules doesn't answer; the operator tries again.
+	ReasonCheckerUnavailable = "CheckerUnavailable"
 )
 
 // Reasons of ModuleResolved and Programmed.

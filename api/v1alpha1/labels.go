@@ -36,13 +36,16 @@ const (
 	// AnnotationSources tells, on the half with the configuration, which versions of ConfigMaps and Secrets the rules were
 	// made of, as JSON.
 	AnnotationSources = "wasm.solarmesh.io/sources"
+	// AnnotationModule tells, on the half with the configuration, what spec.url led to and that it was checked, as JSON: what
+	// a tag meant is remembered here.
+	AnnotationModule = "wasm.solarmesh.io/module"
 	// AnnotationInstances has, on the half with the configuration, a checksum and the names under which it delivers: one that
 	// the filter refers to must never go missing there.
 	AnnotationInstances = "wasm.solarmesh.io/instances"
 )
 
-// AnnotationRefresh on a WasmPlugin makes the operator read the Secrets that its rules come from, at once, whenever its
-// value changes.
+// AnnotationRefresh on a WasmPlugin makes the operator read the Secrets that its rules come from, and look what the tag of
+// its module means, at once, whenever its value changes.
 const AnnotationRefresh = "wasm.solarmesh.io/refresh"
 
 // LabelRules with the value RulesAllowed on a Secret is its owner's consent that its values may become rules of plugins,

@@ -67,6 +67,7 @@ type WasmPluginList struct {
 // +kubebuilder:validation:XValidation:rule="!self.url.matches('^((oci|https?)://)?(169[.]254[.][0-9.]+([:/?]|$)|100[.]100[.]100[.]200([:/?]|$)|168[.]63[.]129[.]16([:/?]|$)|192[.]0[.]0[.]192([:/?]|$)|(?i:[[](fe[89ab][0-9a-f]:|fd00:0?ec2:|fd20:0{0,2}ce:|0{0,2}64:ff9b:|0{1,4}:|::)))') || self.url.matches('^((oci|https?)://)?[[]::1[]]')",message="names a link-local address, that of a cloud's metadata service, or an IPv6 address that wraps one of IPv4; write the host that serves the module",fieldPath=".url"
 // +kubebuilder:validation:XValidation:rule="!has(self.sha256) || !self.url.contains('@sha256:') || self.url.endsWith('@sha256:' + self.sha256)",message="differs from the digest in url; keep one of them, or make them equal",fieldPath=".sha256"
 // +kubebuilder:validation:XValidation:rule="!has(self.delivery) || self.delivery != 'Direct' || (!has(self.imagePullSecret) && !self.url.startsWith('store://'))",message="Direct works neither with imagePullSecret nor with a store:// url, since the proxy fetches from url itself; set Store or leave it out",fieldPath=".delivery"
+// +kubebuilder:validation:XValidation:rule="!has(self.verification) || !self.url.matches('^(https?|store)://')",message="needs an image in a registry, since that is where cosign keeps signatures; use an oci:// url, or pin the module with sha256",fieldPath=".verification"
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'NETWORK' || (!has(self.overrides) && !has(self.placement))",message="NETWORK takes neither overrides nor placement, which are about HTTP; take them out",fieldPath=".type"
 // +kubebuilder:validation:XValidation:rule="!has(self.targetRefs) || !has(self.match) || self.match.all(m, !has(m.context) || m.context in ['GATEWAY', 'ANY'])",message="targetRefs name gateways and waypoints, which have no such context; with them it is GATEWAY or ANY",fieldPath=".match"
 // +kubebuilder:validation:XValidation:rule="!has(self.envoy) || !has(self.envoy.reloadConfig) || (has(self.failStrategy) && self.failStrategy == 'FAIL_RELOAD')",message="has an effect only with failStrategy: FAIL_RELOAD; set that, or take this out",fieldPath=".envoy.reloadConfig"
@@ -102,7 +103,7 @@ type WasmPluginSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	ImagePullSecret string `json:"imagePullSecret,omitempty"`
 
-	// verification asks for a signature on the module.
+	// verification asks for a signature on the module, which must be an image in a registry.
 	// +optional
 	Verification Verification `json:"verification,omitempty,omitzero"`
 

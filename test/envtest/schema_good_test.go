@@ -112,6 +112,8 @@ var _ = Describe("A good value", func() {
 	},
 		Entry("the operator's store", `{"url": "store://2024:1", "delivery": "Store"}`),
 		Entry("a pull secret and the operator's store", `{"imagePullSecret": "regcred", "delivery": "Store"}`),
+		Entry("identities", `{"verification": {"identities": [`+anIdentity+`, {"issuerRegExp": "^https://.*[.]example[.]com$", "subjectRegExp": "^.*@example[.]com$"}], "trustRoot": {"inline": "{}"}}}`),
+		Entry("keys and identities", `{"verification": {"keys": [`+aVerifiedModule+`], "identities": [`+anIdentity+`], "trustRoot": {"configMapKeyRef": `+aKeyReference+`}}}`),
 		Entry("keys of every kind", `{"verification": {"keys": [`+aVerifiedModule+`, {"configMapKeyRef": `+aKeyReference+`}, {"secretKeyRef": `+aKeyReference+`}]}}`),
 		Entry("rules from a Secret", `{"rulesFrom": [{"secretKeyRef": `+aKeyReference+`}]}`),
 		Entry("every waypoint", `{`+targetRefs(`{"kind": "GatewayClass", "name": "istio-waypoint"}`)+`}`),

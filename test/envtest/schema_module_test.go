@@ -39,9 +39,19 @@ const (
 	ruleOneRules    = "at most one of the fields in [rules rulesText] may be set"
 	ruleOneText     = "at most one of the fields in [rulesFrom rulesText] may be set"
 	ruleOneSource   = "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"
+	ruleSigned      = "needs an image in a registry, since that is where cosign keeps signatures; use an oci:// url, or pin the module with sha256"
+	ruleSigner      = "needs keys or identities; without them there is nobody who may sign"
+	ruleTrustRoot   = "is what identities are checked against, and there are none; set identities, or take this out"
+	ruleOneRoot     = "exactly one of the fields in [inline configMapKeyRef] must be set"
+	ruleOneIssuer   = "exactly one of the fields in [issuer issuerRegExp] must be set"
+	ruleOneSubject  = "exactly one of the fields in [subject subjectRegExp] must be set"
+	ruleWholeIssuer = "must begin with ^ and end with $, so that it matches no longer name; write for example ^https://.*[.]example[.]com$"
+	ruleWholeSigner = "must begin with ^ and end with $, so that it matches no longer name; write for example ^https://github[.]com/example/.*$"
+	ruleRegExp      = "is not a regular expression of RE2's syntax"
 	ruleOneKey      = "exactly one of the fields in [inline configMapKeyRef secretKeyRef] must be set"
 	aKeyReference   = `{"name": "users", "key": "rules.json"}`
 	aRulesSource    = `{"configMapKeyRef": ` + aKeyReference + `}`
+	anIdentity      = `{"issuer": "https://issuer.example.com", "subject": "alice@example.com"}`
 	aVerifiedModule = `{"inline": "-----BEGIN PUBLIC KEY-----"}`
 )
 
@@ -136,13 +146,38 @@ var badModuleValues = slices.Concat([]badValue{
 	{"spec.delivery", ruleDelivery, `{"delivery": "Direct", "imagePullSecret": "regcred"}`},
 	{"spec.delivery", ruleDelivery, `{"delivery": "Direct", "url": "store://plugin"}`},
 	{"spec.verification", "minProperties", `{"verification": {}}`},
-	{"spec.verification.keys", "required", `{"verification": {}}`},
+	{"spec.verification", ruleSigned, `{"verification": {"keys": [` + aVerifiedModule + `]}, "url": "https://example.com/plugin.wasm"}`},
+	{"spec.verification", ruleSigned, `{"verification": {"keys": [` + aVerifiedModule + `]}, "url": "store://plugin"}`},
+	{"spec.verification", ruleSigner, `{"verification": {"trustRoot": {"inline": "{}"}}}`},
 	{"spec.verification.keys", "minItems", `{"verification": {"keys": []}}`},
 	{"spec.verification.keys", "maxItems", `{"verification": {"keys": ` + list(9, aVerifiedModule) + `}}`},
 	{"spec.verification.keys[]", ruleOneKey, `{"verification": {"keys": [{}]}}`},
 	{"spec.verification.keys[]", ruleOneKey, `{"verification": {"keys": [{"inline": "x", "secretKeyRef": ` + aKeyReference + `}]}}`},
 	{"spec.verification.keys[].inline", "minLength", `{"verification": {"keys": [{"inline": ""}]}}`},
 	{"spec.verification.keys[].inline", "maxLength", `{"verification": {"keys": [{"inline": ` + text(8193) + `}]}}`},
+	{"spec.verification.identities", "minItems", `{"verification": {"identities": []}}`},
+	{"spec.verification.identities", "maxItems", `{"verification": {"identities": ` + list(9, anIdentity) + `}}`},
+	badIdentity("", ruleOneIssuer, `{"subject": "alice"}`),
+	badIdentity("", ruleOneIssuer, `{"subject": "alice", "issuer": "x", "issuerRegExp": "^x$"}`),
+	badIdentity("", ruleOneSubject, `{"issuer": "x"}`),
+	badIdentity("", ruleOneSubject, `{"issuer": "x", "subject": "alice", "subjectRegExp": "^alice$"}`),
+	badIdentity(".issuer", "minLength", `{"subject": "alice", "issuer": ""}`),
+	badIdentity(".issuer", "maxLength", `{"subject": "alice", "issuer": `+text(513)+`}`),
+	badIdentity(".subject", "minLength", `{"issuer": "x", "subject": ""}`),
+	badIdentity(".subject", "maxLength", `{"issuer": "x", "subject": `+text(513)+`}`),
+	badIdentity(".issuerRegExp", "minLength", `{"subject": "alice", "issuerRegExp": ""}`),
+	badIdentity(".issuerRegExp", "maxLength", `{"subject": "alice", "issuerRegExp": `+text(513)+`}`),
+	badIdentity(".issuerRegExp", ruleWholeIssuer, `{"subject": "alice", "issuerRegExp": "example[.]com$"}`),
+	badIdentity(".issuerRegExp", ruleRegExp, `{"subject": "alice", "issuerRegExp": "^($"}`),
+	badIdentity(".subjectRegExp", "minLength", `{"issuer": "x", "subjectRegExp": ""}`),
+	badIdentity(".subjectRegExp", "maxLength", `{"issuer": "x", "subjectRegExp": `+text(513)+`}`),
+	badIdentity(".subjectRegExp", ruleWholeSigner, `{"issuer": "x", "subjectRegExp": "^https://github[.]com/"}`),
+	badIdentity(".subjectRegExp", ruleRegExp, `{"issuer": "x", "subjectRegExp": "^(?=alice)$"}`),
+	{"spec.verification.trustRoot", ruleTrustRoot, `{"verification": {"keys": [` + aVerifiedModule + `], "trustRoot": {"inline": "{}"}}}`},
+	badTrustRoot("", ruleOneRoot, `{}`),
+	badTrustRoot("", ruleOneRoot, `{"inline": "{}", "configMapKeyRef": `+aKeyReference+`}`),
+	badTrustRoot(".inline", "minLength", `{"inline": ""}`),
+	badTrustRoot(".inline", "maxLength", `{"inline": `+text(65537)+`}`),
 	{"spec.pluginName", "minLength", `{"pluginName": ""}`},
 	{"spec.pluginName", "maxLength", `{"pluginName": ` + text(257) + `}`},
 	{"spec.rules", "type", `{"rules": [1]}`},
@@ -156,15 +191,24 @@ var badModuleValues = slices.Concat([]badValue{
 	{"spec.rulesFrom[]", ruleOneSource, `{"rulesFrom": [{}]}`},
 	{"spec.rulesFrom[]", ruleOneSource, `{"rulesFrom": [{"configMapKeyRef": ` + aKeyReference + `, "secretKeyRef": ` + aKeyReference + `}]}`},
 },
-	badKeyReferences("spec.verification.keys[]", `{"verification": {"keys": [%s]}}`),
-	badKeyReferences("spec.rulesFrom[]", `{"rulesFrom": [%s]}`),
-	badKeyReferences("spec.overrides[].rulesFrom[]", `{"overrides": [{"match": {"hosts": ["a.example.com"]}, "rulesFrom": [%s]}]}`),
+	badKeyReferences("spec.verification.keys[]", `{"verification": {"keys": [%s]}}`, "configMapKeyRef", "secretKeyRef"),
+	badKeyReferences("spec.verification.trustRoot", `{"verification": {"identities": [`+anIdentity+`], "trustRoot": %s}}`, "configMapKeyRef"),
+	badKeyReferences("spec.rulesFrom[]", `{"rulesFrom": [%s]}`, "configMapKeyRef", "secretKeyRef"),
+	badKeyReferences("spec.overrides[].rulesFrom[]", `{"overrides": [{"match": {"hosts": ["a.example.com"]}, "rulesFrom": [%s]}]}`, "configMapKeyRef", "secretKeyRef"),
 )
 
-// badKeyReferences are those of both references to a key, in items of a list; %s in fields is the item.
-func badKeyReferences(path, fields string) []badValue {
+func badIdentity(path, rule, identity string) badValue {
+	return badValue{"spec.verification.identities[]" + path, rule, `{"verification": {"identities": [` + identity + `]}}`}
+}
+
+func badTrustRoot(path, rule, trustRoot string) badValue {
+	return badValue{"spec.verification.trustRoot" + path, rule, `{"verification": {"identities": [` + anIdentity + `], "trustRoot": ` + trustRoot + `}}`}
+}
+
+// badKeyReferences are those of references to a key; %s in fields is the object with the reference.
+func badKeyReferences(path, fields string, references ...string) []badValue {
 	var all []badValue
-	for _, reference := range []string{"configMapKeyRef", "secretKeyRef"} {
+	for _, reference := range references {
 		for _, field := range []string{"name", "key"} {
 			for _, bad := range [][2]string{{"required", ""}, {"minLength", text(0)}, {"maxLength", text(254)}} {
 				rule, value := bad[0], bad[1]

@@ -62,8 +62,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TargetReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TrafficSelector"):
 		return &apiv1alpha1.TrafficSelectorApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TrustRoot"):
+		return &apiv1alpha1.TrustRootApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Verification"):
 		return &apiv1alpha1.VerificationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VerificationIdentity"):
+		return &apiv1alpha1.VerificationIdentityApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VerificationKey"):
 		return &apiv1alpha1.VerificationKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VMConfig"):

@@ -321,6 +321,15 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - number
+- name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.TrustRoot
+  map:
+    fields:
+    - name: configMapKeyRef
+      type:
+        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.KeyReference
+    - name: inline
+      type:
+        scalar: string
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.VMConfig
   map:
     fields:
@@ -335,12 +344,36 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.Verification
   map:
     fields:
+    - name: identities
+      type:
+        list:
+          elementType:
+            namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.VerificationIdentity
+          elementRelationship: atomic
     - name: keys
       type:
         list:
           elementType:
             namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.VerificationKey
           elementRelationship: atomic
+    - name: trustRoot
+      type:
+        namedType: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.TrustRoot
+- name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.VerificationIdentity
+  map:
+    fields:
+    - name: issuer
+      type:
+        scalar: string
+    - name: issuerRegExp
+      type:
+        scalar: string
+    - name: subject
+      type:
+        scalar: string
+    - name: subjectRegExp
+      type:
+        scalar: string
 - name: com.github.solarmesh.wasmplugin-operator.api.v1alpha1.VerificationKey
   map:
     fields:

@@ -7,10 +7,17 @@ package v1alpha1
 // VerificationApplyConfiguration represents a declarative configuration of the Verification type for use
 // with apply.
 //
-// Verification asks for a cosign signature.
+// Verification asks for a cosign signature, in either of the places where cosign keeps it in a registry. Any one of the
+// keys and identities must have signed the image's manifest, or that of the index that lists it.
 type VerificationApplyConfiguration struct {
-	// keys are cosign public keys; any one of them must have signed the module.
+	// keys are cosign public keys. What is signed with a key counts without an entry in a transparency log.
 	Keys []VerificationKeyApplyConfiguration `json:"keys,omitempty"`
+	// identities are signers without a key of their own (keyless). What proves their signature must come with it and is
+	// checked against the trust root: the certificate and, as far as the trust root names them, the entries in the
+	// certificate log and in the transparency log, or a timestamp. No service is asked.
+	Identities []VerificationIdentityApplyConfiguration `json:"identities,omitempty"`
+	// trustRoot is what identities are checked against. Default: the trust root of the operator's installation.
+	TrustRoot *TrustRootApplyConfiguration `json:"trustRoot,omitempty"`
 }
 
 // VerificationApplyConfiguration constructs a declarative configuration of the Verification type for use with
@@ -29,5 +36,26 @@ func (b *VerificationApplyConfiguration) WithKeys(values ...*VerificationKeyAppl
 		}
 		b.Keys = append(b.Keys, *values[i])
 	}
+	return b
+}
+
+// WithIdentities adds the given value to the Identities field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Identities field.
+func (b *VerificationApplyConfiguration) WithIdentities(values ...*VerificationIdentityApplyConfiguration) *VerificationApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithIdentities")
+		}
+		b.Identities = append(b.Identities, *values[i])
+	}
+	return b
+}
+
+// WithTrustRoot sets the TrustRoot field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TrustRoot field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithTrustRoot(value *TrustRootApplyConfiguration) *VerificationApplyConfiguration {
+	b.TrustRoot = value
 	return b
 }

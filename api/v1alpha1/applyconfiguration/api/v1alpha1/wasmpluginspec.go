@@ -28,7 +28,7 @@ type WasmPluginSpecApplyConfiguration struct {
 	// imagePullSecret names a Secret of type kubernetes.io/dockerconfigjson in this namespace. The operator pulls with
 	// it; it is copied nowhere.
 	ImagePullSecret *string `json:"imagePullSecret,omitempty"`
-	// verification asks for a signature on the module.
+	// verification asks for a signature on the module, which must be an image in a registry.
 	Verification *VerificationApplyConfiguration `json:"verification,omitempty"`
 	// pluginName selects one of several plugins in the module: Envoy's root_id.
 	PluginName *string `json:"pluginName,omitempty"`
