@@ -16,8 +16,8 @@ FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
 SUITES ?= unit modules envtest helm image plugins conformance e2e
-FULL_SUITES := $(SUITES) conformance-oldest race fuzz
-MODULE_PACKAGES := ./cmd/... ./internal/module/... ./internal/drystart/...
+FULL_SUITES := $(SUITES) conformance-oldest checker agreement race fuzz
+MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/...)
 UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply metrics rules status translate version) ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
@@ -111,7 +111,7 @@ test-unit: ## Tables, goldens, error paths, seeds of the fuzz targets.
 	@hack/test.sh unit . $(UNIT_PACKAGES)
 
 .PHONY: test-modules
-test-modules: ## wasmctl, and the fetching and starting of modules.
+test-modules: ## wasmctl, and the fetching, verifying, starting and storing of modules.
 	@hack/test.sh modules . $(MODULE_PACKAGES)
 
 .PHONY: test-envtest
@@ -151,6 +151,16 @@ test-conformance-oldest: ## The same with the oldest supported Istio.
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.
 	@hack/tool helm >/dev/null
 	@hack/test.sh e2e . ./test/chain/... ./test/story/... ./test/e2e/...
+
+.PHONY: test-checker
+test-checker: ## The checker with a plugin of 30 MB.
+	@hack/test.sh checker . ./test/checker/...
+
+.PHONY: test-agreement
+test-agreement: ## The dry start and Envoy agree on modules in Go, Rust, C++, AssemblyScript and by hand (installs compilers).
+	@hack/control-plane.sh envoy
+	@hack/compilers.sh
+	@hack/test.sh agreement . ./test/agreement
 
 .PHONY: test-race
 test-race: ## Unit tests with Go's race detector (needs cgo and a C compiler).

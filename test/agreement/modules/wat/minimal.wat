@@ -1,0 +1,7 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; As little as Envoy takes.
+(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+)

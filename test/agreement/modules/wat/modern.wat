@@ -1,0 +1,21 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; Vectors, several results, bulk memory and references. It tells what came out of them.
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (table $table 2 funcref)
+  (elem declare func $two)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (type $pair (func (result i32 i32)))
+  (func $two (result i32 i32) (i32.const 104) (i32.const 105))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (table.set $table (i32.const 1) (ref.func $two))
+    (i32.store8 (i32.const 64) (i32.add (call_indirect $table (type $pair) (i32.const 1))))
+    (v128.store (i32.const 64)
+      (i8x16.sub (i8x16.splat (i32.load8_u (i32.const 64))) (i8x16.splat (i32.const 100))))
+    (memory.copy (i32.const 80) (i32.const 64) (i32.const 4))
+    (memory.fill (i32.const 84) (i32.const 33) (i32.const 2))
+    (drop (call $log (i32.const 2) (i32.const 80) (i32.const 6)))
+    (i32.extend8_s (i32.const 1)))
+)
