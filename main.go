@@ -29,6 +29,8 @@ var errUsage = errors.New("wrong usage")
 // commands are the processes that the binary can be. Each parses its own flags.
 var commands = map[string]func(ctx context.Context, args []string, stderr io.Writer) error{
 	"manager": runManager,
+	"checker": runChecker,
+	"store":   runStore,
 }
 
 func main() {
@@ -88,6 +90,8 @@ func manage(ctx context.Context, options options) error {
 	}
 	rendering := translate.Options{
 		RootNamespace: rootNamespace, AllowRootNamespaceScope: options.allowRootNamespaceScope, IstioVersion: options.istioVersion,
+		ResolveModules: options.modules.resolve, StoreURL: options.modules.storeURL,
+		RequireDigest: options.modules.requireDigest, RequireSignature: options.modules.requireSigned,
 	}
 	renderer, err := translate.Fingerprint(rendering)
 	if err != nil {
@@ -97,6 +101,10 @@ func manage(ctx context.Context, options options) error {
 	if err != nil {
 		return fmt.Errorf("set up the watches of ConfigMaps: %w", err)
 	}
+	modules, err := options.modules.modules(manager, config)
+	if err != nil {
+		return err
+	}
 	reconciler := &controllers.WasmPluginReconciler{
 		Client:        manager.GetClient(),
 		Live:          manager.GetAPIReader(),
@@ -105,9 +113,16 @@ func manage(ctx context.Context, options options) error {
 		Renderer:      renderer,
 		Metadata:      watches,
 		SecretRefresh: options.secretRefresh,
+		Modules:       modules,
 	}
 	if err := reconciler.SetupWithManager(ctx, manager, options.concurrency); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if modules != nil && modules.Store != nil {
+		references := &controllers.StoreReferences{Cache: manager.GetCache(), Store: modules.Store, Modules: modules}
+		if err := manager.Add(references); err != nil {
+			return fmt.Errorf("set up the telling of the store: %w", err)
+		}
 	}
 	if err := addProbes(manager); err != nil {
 		return err

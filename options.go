@@ -46,6 +46,7 @@ type options struct {
 	istioVersion            string
 	secretRefresh           time.Duration
 	concurrency             int
+	modules                 moduleOptions
 	version                 bool
 	zap                     zap.Options
 }
@@ -67,6 +68,7 @@ func parseFlags(program string, args []string, output io.Writer) (options, error
 	flags.StringVar(&o.istioVersion, "istio-version", translate.DefaultIstioVersion, "Release of the mesh's oldest istiod. What it would misread is refused.")
 	flags.DurationVar(&o.secretRefresh, "secret-refresh-interval", 5*time.Minute, "How often to look whether the Secrets that plugins name have changed; at least 10s.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "How many plugins are worked on at a time.")
+	o.modules.add(flags)
 	flags.BoolVar(&o.version, "version", false, "Print the version and exit.")
 	o.zap.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -101,7 +103,7 @@ func (o *options) check(rest []string) error {
 	if o.secretRefresh < shortestSecretRefresh {
 		return fmt.Errorf("--secret-refresh-interval must be %s or more", shortestSecretRefresh)
 	}
-	return nil
+	return o.modules.check()
 }
 
 func (o options) manager() ctrl.Options {

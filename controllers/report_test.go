@@ -39,7 +39,7 @@ func stranger(fields string) metav1.ManagedFieldsEntry {
 }
 
 func observed(accepted, applied status.Verdict) status.Observation {
-	return status.Observation{Generation: 3, Accepted: accepted, Applied: applied, EnvoyFilters: standing}
+	return status.Observation{Generation: 3, Accepted: accepted, Applied: applied, EnvoyFilters: standing, Delivery: wasmv1alpha1.DeliveryDirect}
 }
 
 // TestReported: whether metadata say that the status is as it was written, and that nothing is left to do.

@@ -19,7 +19,9 @@ type fieldSet map[string]fieldSet
 // managedFields. It notices a crash between the pair and the status, and a status that somebody else changed or a backup
 // dropped.
 func reported(plugin apply.Owner, children apply.Children) bool {
-	return reportedBy(plugin.ManagedFields, children.Standing(plugin)) && !waiting(ourStatus(plugin.ManagedFields))
+	ours := ourStatus(plugin.ManagedFields)
+	told := plugin.Module == "" || ours["f:module"]["f:digest"] != nil
+	return told && reportedBy(plugin.ManagedFields, children.Standing(plugin)) && !waiting(ours)
 }
 
 // reportedBy says whether the whole status is ours, and about these EnvoyFilters.

@@ -12,6 +12,7 @@ import (
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -20,10 +21,11 @@ type resolvedPlugin struct {
 	translate.Input
 	owner    apply.Owner
 	versions sourceVersions
+	module   resolvedModule
 }
 
 // resolve reads what a spec refers to.
-func (r *WasmPluginReconciler) resolve(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (resolvedPlugin, error) {
+func (r *WasmPluginReconciler) resolve(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, children apply.Children) (resolvedPlugin, error) {
 	found, versions, err := r.sources.read(ctx, plugin)
 	if err != nil {
 		return resolvedPlugin{}, err
@@ -32,11 +34,23 @@ func (r *WasmPluginReconciler) resolve(ctx context.Context, plugin *wasmv1alpha1
 	if err != nil {
 		return resolvedPlugin{}, err
 	}
-	return resolvedPlugin{
+	resolved := resolvedPlugin{
 		Input:    translate.Input{Plugin: plugin, Sources: found, Ties: ties, Options: r.Options},
-		owner:    r.owner(metadataOf(plugin), versions),
+		owner:    r.owner(metadataOf(plugin), versions, resolve.Module{}),
 		versions: versions,
-	}, nil
+	}
+	if r.Modules == nil {
+		return resolved, nil
+	}
+	if _, err := translate.Translate(resolved.Input); err != nil {
+		return resolved, nil //nolint:nilerr // what is wrong with the spec is said when it is rendered with its module
+	}
+	resolved.module = r.resolveModule(resolved, children)
+	if resolved.module.done() {
+		resolved.Module = resolved.module.Module.Located(resolved.Input)
+		resolved.owner = r.owner(metadataOf(plugin), versions, resolved.module.Module)
+	}
+	return resolved, nil
 }
 
 // identityIndex is the cache's index of plugins by translate.IdentityKey.

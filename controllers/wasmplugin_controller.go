@@ -22,6 +22,7 @@ import (
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -46,6 +47,8 @@ type WasmPluginReconciler struct {
 	Metadata metadata.Interface
 	// SecretRefresh is about the time between two looks at the Secrets that a plugin names.
 	SecretRefresh time.Duration
+	// Modules resolves modules; nil where proxies are left to do it.
+	Modules *Modules
 
 	sources   *sources
 	written   writtenVersions
@@ -69,6 +72,7 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	if apierrors.IsNotFound(err) || (err == nil && plugin.DeletionTimestamp != nil) {
 		// The garbage collector removes the pair, by its owner references.
 		r.sources.forget(request.NamespacedName)
+		r.Modules.forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -90,11 +94,17 @@ func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.Parti
 	if config := children[wasmv1alpha1.EnvoyFilterConfig]; config != nil {
 		versions = parseSourceVersions(config.Annotations[wasmv1alpha1.AnnotationSources])
 	}
-	owner := r.owner(plugin, r.sources.expected(plugin, versions))
+	module := standingModule(children)
+	owner := r.owner(plugin, r.sources.expected(plugin, versions), module)
 	if !children.Complete(owner) || !reported(owner, children) {
 		return false, 0, nil
 	}
-	return r.sources.unchanged(ctx, plugin, versions)
+	settled, look := r.Modules.settled(plugin, module)
+	if !settled {
+		return false, 0, nil
+	}
+	unchanged, wait, err := r.sources.unchanged(ctx, plugin, versions)
+	return unchanged, sooner(wait, look), err
 }
 
 // reconcile reads the spec and goes through the stages: resolve, translate, apply, report.
@@ -106,9 +116,9 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 	if plugin.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
-	resolved, err := r.resolve(ctx, plugin)
-	if err != nil {
-		return ctrl.Result{}, err
+	resolved, err := r.resolve(ctx, plugin, children)
+	if err != nil || (resolved.module.resolving && resolved.module.wait > 0) {
+		return ctrl.Result{RequeueAfter: resolved.module.wait}, err
 	}
 	observed := maps.Clone(children)
 	observation, applyErr := r.bring(ctx, resolved, children)
@@ -131,6 +141,7 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
 		wait = sooner(wait, refusedRetry+rand.N(refusedRetry))
 	}
+	wait = sooner(wait, resolved.module.wait)
 	return ctrl.Result{RequeueAfter: sooner(wait, r.sources.checkLater(key, resolved.versions))}, nil
 }
 
@@ -145,23 +156,36 @@ func sooner(a, b time.Duration) time.Duration {
 // bring translates and applies. It returns an error only where trying again may help.
 func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin, children apply.Children) (status.Observation, error) {
 	owner := plugin.owner
-	observation := status.Observation{Generation: owner.Generation, EnvoyFilters: children.Standing(owner)}
+	observation := status.Observation{
+		Generation: owner.Generation, EnvoyFilters: children.Standing(owner),
+		Module: moduleStatus(standingModule(children)), Delivery: r.Options.Delivery(plugin.Plugin.Spec),
+	}
 	stands := len(observation.EnvoyFilters) > 0
 	pair, err := translate.Translate(plugin.Input)
 	if err != nil {
 		observation.Accepted = rejection(err, stands)
 		observation.Applied = status.NotApplied(stands)
+		if r.Modules != nil {
+			observation.ModuleResolved = status.NotLookedAt()
+		}
 		return observation, nil
 	}
 	observation.Accepted = status.Accepted(pair.Notes)
+	if r.Modules != nil && !judgeModule(plugin.module, &observation) {
+		return observation, nil
+	}
 	err = apply.Pair(ctx, r.Client, r.Live, owner, pair, children)
-	observation.EnvoyFilters = children.Standing(owner)
+	observation.EnvoyFilters, observation.Module = children.Standing(owner), moduleStatus(plugin.module.Module)
 	observation.Applied, err = applied(err, plugin)
 	return observation, err
 }
 
-func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata, versions sourceVersions) apply.Owner {
-	return apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer, Sources: versions.String()}
+func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata, versions sourceVersions, module resolve.Module) apply.Owner {
+	owner := apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer, Sources: versions.String()}
+	if r.Modules != nil {
+		owner.Module = module.String()
+	}
+	return owner
 }
 
 func rejection(err error, pairStands bool) status.Verdict {

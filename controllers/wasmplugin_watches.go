@@ -36,6 +36,14 @@ func (r *WasmPluginReconciler) SetupWithManager(ctx context.Context, manager ctr
 		return fmt.Errorf("index the plugins: %w", err)
 	}
 	r.sources = newSources(r.Live, newConfigMapWatches(configMapsOf(r.Metadata)), r.SecretRefresh)
+	if r.Modules == nil {
+		return r.build(manager, concurrency).Complete(r)
+	}
+	r.Modules.setUp()
+	return r.build(manager, concurrency).WatchesRawSource(source.Func(r.Modules.jobs.start)).Complete(r)
+}
+
+func (r *WasmPluginReconciler) build(manager ctrl.Manager, concurrency int) *builder.Builder {
 	return ctrl.NewControllerManagedBy(manager).
 		For(&wasmv1alpha1.WasmPlugin{}, builder.OnlyMetadata).
 		WatchesMetadata(partial(translate.EnvoyFilterKind), handler.EnqueueRequestsFromMapFunc(pluginsOf)).
@@ -44,8 +52,7 @@ func (r *WasmPluginReconciler) SetupWithManager(ctx context.Context, manager ctr
 			MaxConcurrentReconciles: concurrency,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
-		}).
-		Complete(r)
+		})
 }
 
 // pluginsOf maps an EnvoyFilter to the plugins that it matters to: its controller, and the one that needs its name,

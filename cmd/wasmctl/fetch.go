@@ -5,11 +5,15 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
+	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 // fetcher fetches modules.
@@ -98,8 +102,35 @@ type moduleJudge struct {
 	known       map[request]fetched
 }
 
+func newModuleJudge(fetcher *fetcher, input *manifests) *moduleJudge {
+	return &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}
+}
+
+// resolve renders a plugin with its module, as the operator does once it has resolved it.
+func (j *moduleJudge) resolve(ctx context.Context, plugin rendered, result *verdict) (rendered, error) {
+	if !plugin.in.ResolveModules {
+		return plugin, nil
+	}
+	if _, err := j.judge(ctx, plugin.in.Plugin, result); err != nil || result.Module == nil {
+		return plugin, err
+	}
+	facts, in := result.Module, plugin.in
+	found := resolve.Module{Digest: facts.Digest, Manifest: facts.ManifestDigest, Source: facts.Source}
+	if in.Plugin.Spec.ImagePullSecret != "" {
+		found.Capability = store.NewCapability()
+		result.Notes = append(result.Notes, "The path in the store has a part that nobody can guess: the operator writes another one.")
+	}
+	in.Module = found.Located(in)
+	pair, err := translate.Translate(in)
+	return rendered{in, pair}, err
+}
+
 // judge adds to a good verdict what the module brings, and returns the module where it is good.
 func (j *moduleJudge) judge(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, result *verdict) ([]byte, error) {
+	if strings.HasPrefix(plugin.Spec.URL, "store://") {
+		result.Notes = append(result.Notes, "The module is in the store, which isn't asked: neither it nor what the plugin says of its rules was judged.")
+		return nil, nil
+	}
 	secret := j.pullSecrets[types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Spec.ImagePullSecret}]
 	key := request{plugin.Spec.URL, plugin.Spec.SHA256, string(secret)}
 	outcome, known := j.known[key]

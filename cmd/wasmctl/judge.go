@@ -61,8 +61,14 @@ type judge struct {
 	withSources bool
 }
 
-// of judges a document by what the operator refuses; the pair is good where the verdict is.
-func (j judge) of(document judged) (verdict, translate.Pair, error) {
+// rendered is a plugin that the operator takes, and what it makes of it.
+type rendered struct {
+	in   translate.Input
+	pair translate.Pair
+}
+
+// of judges a document by what the operator refuses; what is rendered is good where the verdict is.
+func (j judge) of(document judged) (verdict, rendered, error) {
 	result := newVerdict(document)
 	if document.plugin == nil {
 		reason := reasonUnreadable
@@ -70,7 +76,7 @@ func (j judge) of(document judged) (verdict, translate.Pair, error) {
 			reason = reasonInvalid
 		}
 		result.refuse(reason, document.problems...)
-		return result, translate.Pair{}, nil
+		return result, rendered{}, nil
 	}
 	in, missing := j.input(document.plugin, j.Options)
 	result.Notes = j.fill(in, missing)
@@ -80,13 +86,13 @@ func (j judge) of(document judged) (verdict, translate.Pair, error) {
 		if invalid.Reason == wasmv1alpha1.ReasonReferenceNotFound && len(missing) > 0 {
 			result.Notes = append(result.Notes, "Only ConfigMaps and Secrets of the input are seen; name their files, too.")
 		}
-		return result, translate.Pair{}, nil
+		return result, rendered{}, nil
 	}
 	if err != nil {
-		return result, translate.Pair{}, fmt.Errorf("%s: %w", document.place, err)
+		return result, rendered{}, fmt.Errorf("%s: %w", document.place, err)
 	}
 	result.Notes = append(result.Notes, pair.Notes...)
-	return result, pair, nil
+	return result, rendered{in, pair}, nil
 }
 
 // schemaProblems are what an API server would refuse in a WasmPlugin that the operator takes.

@@ -56,6 +56,10 @@ func (o *renderingOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.IstioVersion, "istio-version", translate.DefaultIstioVersion, "Release of the mesh's oldest istiod, as the operator's flag of this name.")
 	flags.StringVar(&o.RootNamespace, "root-namespace", "istio-system", "The mesh's root namespace.")
 	flags.BoolVar(&o.AllowRootNamespaceScope, "allow-root-namespace-scope", false, "Accept scope Namespace in the root namespace, as the operator's flag of this name.")
+	flags.BoolVar(&o.ResolveModules, "resolve-modules", true, "The operator fetches and checks modules, as its flag of this name.")
+	flags.StringVar(&o.StoreURL, "store-url", "", "URL of the store that proxies fetch modules from, as the operator's flag of this name. Default: no store.")
+	flags.BoolVar(&o.RequireDigest, "require-digest", false, "Refuse modules that aren't pinned by a digest, as the operator's flag of this name.")
+	flags.BoolVar(&o.RequireSignature, "require-signature", false, "Refuse modules without spec.verification, as the operator's flag of this name.")
 }
 
 func (o *renderingOptions) complete() error {

@@ -11,14 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 type renderOptions struct {
 	inputOptions
 	renderingOptions
 	outputOptions
+	fetchOptions
+
+	fetch bool
 }
 
 func newRender() *cobra.Command {
@@ -29,12 +30,20 @@ func newRender() *cobra.Command {
 		Long: `render prints the two EnvoyFilters of every WasmPlugin in the files, as the operator would write them. ConfigMaps and
 Secrets in the files serve rulesFrom. Notes and refusals are comments on standard error.
 
+The operator writes where proxies fetch a module, and its digest, once it has resolved it. With --fetch that is in the
+output, too; without, there stands what the plugin's URL says.
+
 Where a WasmPlugin has no uid, as in a file, the owner reference is left out, since only the API server knows it. The
 annotations in which the operator keeps its memory are always left out.`,
 		Example: `  wasmctl render -f plugin.yaml
   wasmctl render -f plugin.yaml -f users.yaml --istio-version 1.31
   kubectl get wasmp -n shop -o yaml | wasmctl render -f - | kubectl diff -f -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !options.fetch {
+				if err := options.unused(); err != nil {
+					return usage(cmd, err)
+				}
+			}
 			if err := firstError(options.inputOptions.complete(args), options.renderingOptions.complete(), options.outputOptions.complete()); err != nil {
 				return usage(cmd, err)
 			}
@@ -44,6 +53,8 @@ annotations in which the operator keeps its memory are always left out.`,
 	options.inputOptions.add(cmd.Flags())
 	options.renderingOptions.add(cmd.Flags())
 	options.outputOptions.add(cmd, outputYAML, outputJSON)
+	cmd.Flags().BoolVar(&options.fetch, "fetch", false, "Fetch the modules, so that their digests and where proxies fetch them stand in the output.")
+	options.fetchOptions.add(cmd.Flags())
 	return cmd
 }
 
@@ -61,7 +72,16 @@ func (o renderOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wri
 	if err != nil {
 		return err
 	}
-	objects, refused, err := o.render(ctx, input, errOut)
+	var modules *moduleJudge
+	if o.fetch {
+		fetcher, err := o.open()
+		if err != nil {
+			return err
+		}
+		defer fetcher.modules.Close()
+		modules = newModuleJudge(fetcher, input)
+	}
+	objects, refused, err := o.render(ctx, input, modules, errOut)
 	if err != nil {
 		return err
 	}
@@ -79,12 +99,15 @@ func (o renderOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wri
 }
 
 // render returns the EnvoyFilters of what isn't refused, and how much is.
-func (o renderOptions) render(ctx context.Context, input *manifests, errOut io.Writer) ([]*unstructured.Unstructured, int, error) {
+func (o renderOptions) render(ctx context.Context, input *manifests, modules *moduleJudge, errOut io.Writer) ([]*unstructured.Unstructured, int, error) {
 	judge := judge{manifests: input, Options: o.Options, withSources: true}
 	var objects []*unstructured.Unstructured
 	refused, ownerless := 0, false
 	for _, document := range input.all {
-		result, pair, err := judge.of(document)
+		result, rendered, err := judge.of(document)
+		if err == nil && result.Result == resultGood && modules != nil {
+			rendered, err = modules.resolve(ctx, rendered, &result)
+		}
 		if err != nil {
 			return nil, 0, err
 		}
@@ -100,7 +123,7 @@ func (o renderOptions) render(ctx context.Context, input *manifests, errOut io.W
 			return nil, 0, err
 		}
 		ownerless = ownerless || document.plugin.UID == ""
-		objects = append(objects, rendered(document, pair, errOut)...)
+		objects = append(objects, rendered.objects(document, errOut)...)
 	}
 	if ownerless {
 		comment(errOut, "metadata.ownerReferences", "left out, since only the API server knows the uid of a WasmPlugin.")
@@ -125,9 +148,9 @@ func refusedOf(refused, all int) error {
 // generationVariable is set where proxies fetch again with every generation.
 const generationVariable = "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION"
 
-func rendered(document judged, pair translate.Pair, errOut io.Writer) []*unstructured.Unstructured {
+func (r rendered) objects(document judged, errOut io.Writer) []*unstructured.Unstructured {
 	var objects []*unstructured.Unstructured
-	for _, half := range pair.EnvoyFilters() {
+	for _, half := range r.pair.EnvoyFilters() {
 		if document.plugin.UID == "" {
 			half.Object.SetOwnerReferences(nil)
 			if spec, err := asJSON(half.Object.Object["spec"]); err == nil && strings.Contains(string(spec), generationVariable) {

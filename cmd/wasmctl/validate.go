@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 type validateOptions struct {
@@ -101,13 +99,13 @@ func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict
 			return nil, err
 		}
 		defer fetcher.modules.Close()
-		modules = &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}
+		modules = newModuleJudge(fetcher, input)
 	}
 	var verdicts []verdict
 	for _, document := range input.all {
-		result, pair, err := judge.of(document)
+		result, rendered, err := judge.of(document)
 		if err == nil && result.Result == resultGood {
-			err = o.further(ctx, judge, document, pair, modules, &result)
+			err = o.further(ctx, document, rendered, modules, &result)
 		}
 		if err != nil {
 			return nil, err
@@ -118,7 +116,7 @@ func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict
 }
 
 // further judges what the operator takes by the API server's rules, then by its module, then by the plugin itself.
-func (o validateOptions) further(ctx context.Context, judge judge, document judged, pair translate.Pair, modules *moduleJudge, result *verdict) error {
+func (o validateOptions) further(ctx context.Context, document judged, rendered rendered, modules *moduleJudge, result *verdict) error {
 	problems, err := schemaProblems(ctx, document)
 	switch {
 	case err != nil:
@@ -133,8 +131,7 @@ func (o validateOptions) further(ctx context.Context, judge judge, document judg
 	if err != nil || content == nil || !o.start {
 		return err
 	}
-	in, _ := judge.input(document.plugin, o.Options)
-	return start(ctx, in, pair, content, result)
+	return rendered.start(ctx, content, result)
 }
 
 func (o validateOptions) encode(verdicts []verdict, errOut io.Writer) ([]byte, error) {

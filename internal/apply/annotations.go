@@ -27,6 +27,9 @@ func annotations(plugin Owner, half translate.EnvoyFilter, generation int64, sta
 		if plugin.Sources != "" {
 			annotations[wasmv1alpha1.AnnotationSources] = plugin.Sources
 		}
+		if plugin.Module != "" {
+			annotations[wasmv1alpha1.AnnotationModule] = plugin.Module
+		}
 	}
 	if stamped {
 		annotations[wasmv1alpha1.AnnotationPluginGeneration] = plugin.stamp()
@@ -34,12 +37,12 @@ func annotations(plugin Owner, half translate.EnvoyFilter, generation int64, sta
 	return annotations
 }
 
-// stamp tells what a pair was made of: a generation, and sources, which change without it. Were it the generation alone, a
+// stamp tells what a pair was made of: a generation, and sources and a module, which change without it. Were it the generation alone, a
 // half that is stamped already would complete a pair that a crash left half-way through a change of the sources.
 func (o Owner) stamp() string {
 	stamp := strconv.FormatInt(o.Generation, 10)
-	if o.Sources != "" {
-		stamp += "-" + shortHash(o.Sources)
+	if o.Sources != "" || o.Module != "" {
+		stamp += "-" + shortHash(o.Sources+o.Module)
 	}
 	return stamp
 }

@@ -20,6 +20,8 @@ type Owner struct {
 	Renderer string
 	// Sources is the value of AnnotationSources that the half with the configuration must carry.
 	Sources string
+	// Module is the value of AnnotationModule that it must carry.
+	Module string
 }
 
 // owned says whether an EnvoyFilter is this plugin's. It is if the plugin controls it. It also is if nobody but a
@@ -85,7 +87,8 @@ func specUntouched(child *metav1.PartialObjectMetadata) bool {
 // tellsOrigin says whether the half with the configuration tells what it is made of, and under which names it delivers.
 func tellsOrigin(child *metav1.PartialObjectMetadata, plugin Owner) bool {
 	_, known := parseInstances(child.Annotations[wasmv1alpha1.AnnotationInstances])
-	return known && child.Annotations[wasmv1alpha1.AnnotationSources] == plugin.Sources
+	return known && child.Annotations[wasmv1alpha1.AnnotationSources] == plugin.Sources &&
+		child.Annotations[wasmv1alpha1.AnnotationModule] == plugin.Module
 }
 
 func isOwnerReference(reference metav1.OwnerReference, plugin Owner) bool {
@@ -135,6 +138,16 @@ func (c Children) Complete(plugin Owner) bool {
 		}
 	}
 	return c.stamped(plugin)
+}
+
+// OfGeneration says whether the pair was rendered from the plugin's present generation.
+func (c Children) OfGeneration(plugin Owner) bool {
+	for _, child := range c {
+		if stampedGeneration(child) == plugin.Generation {
+			return true
+		}
+	}
+	return false
 }
 
 // stamped says whether the last write of the plugin's present generation and sources was made.

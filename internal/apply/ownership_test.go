@@ -15,7 +15,7 @@ import (
 
 func newOwner() Owner {
 	plugin := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "new", Generation: 2}}
-	return Owner{PartialObjectMetadata: plugin, Renderer: "r", Sources: `{"configMaps":{"users":"5"}}`}
+	return Owner{PartialObjectMetadata: plugin, Renderer: "r", Sources: `{"configMaps":{"users":"5"}}`, Module: `{"digest":"d"}`}
 }
 
 // newChild is the config half as the operator leaves it.
@@ -27,6 +27,7 @@ func newChild(owner Owner, role wasmv1alpha1.EnvoyFilterRole) *metav1.PartialObj
 			wasmv1alpha1.AnnotationPluginUID: string(owner.UID), wasmv1alpha1.AnnotationRenderer: owner.Renderer,
 			wasmv1alpha1.AnnotationHash: "h", wasmv1alpha1.AnnotationGeneration: "3",
 			wasmv1alpha1.AnnotationSources:   owner.Sources,
+			wasmv1alpha1.AnnotationModule:    owner.Module,
 			wasmv1alpha1.AnnotationInstances: formatInstances([]string{"wasm.solarmesh.io/shop.auth", "wasm.solarmesh.io/shop.auth~1"}),
 		},
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, translate.PluginKind)},
@@ -57,6 +58,8 @@ func TestOwnership(t *testing.T) {
 		"a revision of somebody":        {func(c *metav1.PartialObjectMetadata) { c.Labels[wasmv1alpha1.LabelRevision] = "" }, true, false},
 		"other sources":                 {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationSources] = "{}" }, true, false},
 		"no sources":                    {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationSources) }, true, false},
+		"another module":                {func(c *metav1.PartialObjectMetadata) { c.Annotations[wasmv1alpha1.AnnotationModule] = "{}" }, true, false},
+		"no module":                     {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationModule) }, true, false},
 		"no instances":                  {func(c *metav1.PartialObjectMetadata) { delete(c.Annotations, wasmv1alpha1.AnnotationInstances) }, true, false},
 		"instances were edited": {func(c *metav1.PartialObjectMetadata) {
 			c.Annotations[wasmv1alpha1.AnnotationInstances] = strings.TrimSuffix(c.Annotations[wasmv1alpha1.AnnotationInstances], " ~1")
@@ -110,6 +113,8 @@ func TestRevision(t *testing.T) {
 func TestComplete(t *testing.T) {
 	now := newOwner().stamp()
 	before := "1" + strings.TrimPrefix(now, "2")
+	otherModule := newOwner()
+	otherModule.Module = `{"digest":"e"}`
 	stamp := func(child *metav1.PartialObjectMetadata, generation string) {
 		child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] = generation
 	}
@@ -126,6 +131,7 @@ func TestComplete(t *testing.T) {
 		"interrupted after the config": {func(_, _ *metav1.PartialObjectMetadata, _ Children) {}, false},
 		"without the sources":          {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2") }, false},
 		"of other sources":             {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "2-00000000") }, false},
+		"of another module":            {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, otherModule.stamp()) }, false},
 		"a later generation beside it": {func(config, filter *metav1.PartialObjectMetadata, _ Children) { stamp(config, "3"); stamp(filter, now) }, false},
 		"no number":                    {func(_, filter *metav1.PartialObjectMetadata, _ Children) { stamp(filter, "two") }, false},
 		"one half is gone": {func(config, _ *metav1.PartialObjectMetadata, children Children) {
@@ -143,5 +149,59 @@ func TestComplete(t *testing.T) {
 				t.Errorf("complete: %t, want %t", got, test.want)
 			}
 		})
+	}
+}
+
+// TestStamp: what a pair was made of without sources and without a module is its generation alone, as it was written before
+// there was either.
+func TestStamp(t *testing.T) {
+	stamps := map[string]string{}
+	for name, change := range map[string]func(*Owner){
+		"both":    func(*Owner) {},
+		"sources": func(o *Owner) { o.Module = "" },
+		"module":  func(o *Owner) { o.Sources = "" },
+		"neither": func(o *Owner) { o.Sources, o.Module = "", "" },
+	} {
+		owner := newOwner()
+		change(&owner)
+		if other, has := stamps[owner.stamp()]; has {
+			t.Errorf("%s: has the stamp of %s", name, other)
+		}
+		stamps[owner.stamp()] = name
+	}
+	if stamps["2"] != "neither" {
+		t.Errorf("got %v", stamps)
+	}
+}
+
+// TestModuleAnnotation stands on the half with the configuration only, and only where there is a module.
+func TestModuleAnnotation(t *testing.T) {
+	owner := newOwner()
+	config, filter := translate.EnvoyFilter{Role: wasmv1alpha1.EnvoyFilterConfig, Instances: []string{"a"}}, translate.EnvoyFilter{Role: wasmv1alpha1.EnvoyFilterFilter}
+	if got := annotations(owner, config, 1, false)[wasmv1alpha1.AnnotationModule]; got != owner.Module {
+		t.Errorf("the config half has %q", got)
+	}
+	if _, has := annotations(owner, filter, 1, true)[wasmv1alpha1.AnnotationModule]; has {
+		t.Error("the filter half has it too")
+	}
+	owner.Module = ""
+	if _, has := annotations(owner, config, 1, true)[wasmv1alpha1.AnnotationModule]; has {
+		t.Error("it is there without a module")
+	}
+}
+
+func TestOfGeneration(t *testing.T) {
+	owner := newOwner()
+	children := Children{}
+	for role, stamp := range map[wasmv1alpha1.EnvoyFilterRole]string{wasmv1alpha1.EnvoyFilterConfig: "1", wasmv1alpha1.EnvoyFilterFilter: ""} {
+		children[role] = newChild(owner, role)
+		children[role].Annotations[wasmv1alpha1.AnnotationPluginGeneration] = stamp
+	}
+	if children.OfGeneration(owner) || (Children{}).OfGeneration(owner) {
+		t.Error("is of a generation that it isn't of")
+	}
+	children[wasmv1alpha1.EnvoyFilterFilter].Annotations[wasmv1alpha1.AnnotationPluginGeneration] = owner.stamp()
+	if !children.OfGeneration(owner) {
+		t.Error("isn't of its generation")
 	}
 }

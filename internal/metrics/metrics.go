@@ -33,6 +33,36 @@ var (
 		Help:      "Writes of the status of WasmPlugins, by result: configured or error.",
 	}, []string{"result"})
 
+	// ModuleResolutions counts what was done to resolve modules. The label result is resolved, refused (the plugin didn't
+	// start) or the reason of a failure; source is oci, http or store.
+	ModuleResolutions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "wasmplugin_operator",
+		Name:      "module_resolutions_total",
+		Help:      "Modules that were resolved, by source (oci, http, store) and result: resolved, refused, or why not.",
+	}, []string{"source", "result"})
+
+	// ModuleResolutionSeconds is how long it took, with the waiting for a turn.
+	ModuleResolutionSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "wasmplugin_operator",
+		Name:      "module_resolution_duration_seconds",
+		Help:      "Time from the URL to a module that proxies can fetch, by source.",
+		Buckets:   []float64{.01, .05, .1, .5, 1, 5, 15, 30, 60, 120, 300},
+	}, []string{"source"})
+
+	// ModuleBytes counts the bytes of modules that were read from where their authors put them.
+	ModuleBytes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "wasmplugin_operator",
+		Name:      "module_read_bytes_total",
+		Help:      "Bytes of modules that were read, unpacked, by source (oci, http, store).",
+	}, []string{"source"})
+
+	// DryStarts counts plugins that were started on trial, by outcome: accepted, refused or inconclusive.
+	DryStarts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "wasmplugin_operator",
+		Name:      "dry_starts_total",
+		Help:      "Plugins that were started on trial, by outcome: accepted, refused, inconclusive (delivered, since only a proxy can tell).",
+	}, []string{"outcome"})
+
 	buildInfo = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "wasmplugin_operator",
 		Name:      "build_info",
@@ -40,10 +70,25 @@ var (
 	}, []string{"version", "go_version"})
 )
 
+// Results of resolving a module, beside the reasons of failures.
+const (
+	ResultResolved = "resolved"
+	ResultRefused  = "refused"
+)
+
+// Outcomes of a dry start.
+const (
+	DryStartAccepted     = "accepted"
+	DryStartRefused      = "refused"
+	DryStartInconclusive = "inconclusive"
+)
+
 // Register adds the metrics to a registry.
 func Register(registry prometheus.Registerer) error {
 	buildInfo.WithLabelValues(version.Version, runtime.Version()).Set(1)
-	for _, collector := range []prometheus.Collector{EnvoyFilterWrites, StatusWrites, buildInfo} {
+	for _, collector := range []prometheus.Collector{
+		EnvoyFilterWrites, StatusWrites, ModuleResolutions, ModuleResolutionSeconds, ModuleBytes, DryStarts, buildInfo,
+	} {
 		if err := registry.Register(collector); err != nil {
 			return err
 		}

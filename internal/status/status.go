@@ -31,7 +31,12 @@ type Verdict struct {
 type Observation struct {
 	Generation int64
 	Accepted   Verdict
-	Applied    Verdict
+	// ModuleResolved is the zero value where the operator doesn't look at modules.
+	ModuleResolved Verdict
+	Applied        Verdict
+	// Module is the one in effect, Delivery where proxies fetch it.
+	Module   wasmv1alpha1.ModuleStatus
+	Delivery wasmv1alpha1.Delivery
 	// EnvoyFilters stand for the plugin, whatever generation they were rendered from.
 	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
 }
@@ -42,9 +47,12 @@ const maxMessage = 2048
 // Of returns the status that says it. A condition of current whose status doesn't change keeps its transition time;
 // the others get now.
 func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now metav1.Time) wasmv1alpha1.WasmPluginStatus {
-	moduleResolved := Verdict{
-		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
-		Message: "The proxies fetch the module themselves; the operator doesn't look at it.",
+	moduleResolved := observation.ModuleResolved
+	if moduleResolved.Status == "" {
+		moduleResolved = Verdict{
+			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
+			Message: "The proxies fetch the module themselves; the operator doesn't look at it.",
+		}
 	}
 	programmed := Verdict{
 		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
@@ -73,17 +81,21 @@ func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now meta
 	}
 	if len(observation.EnvoyFilters) > 0 {
 		status.Activation = wasmv1alpha1.ActivationStatus{Mode: wasmv1alpha1.ActivationImmediate, State: wasmv1alpha1.StateOn}
-		status.Delivery = wasmv1alpha1.DeliveryDirect
+		status.Module, status.Delivery = observation.Module, observation.Delivery
 	}
 	return status
 }
 
 // readyOf sums up. The first thing that isn't well gives the reason, since that is what a user must see first.
 func readyOf(observation Observation) Verdict {
-	for _, verdict := range []Verdict{observation.Accepted, observation.Applied} {
-		if verdict.Status != metav1.ConditionTrue {
-			return verdict
-		}
+	if observation.Accepted.Status != metav1.ConditionTrue {
+		return observation.Accepted
+	}
+	if module := observation.ModuleResolved; module.Status != "" && module.Status != metav1.ConditionTrue {
+		return module
+	}
+	if observation.Applied.Status != metav1.ConditionTrue {
+		return observation.Applied
 	}
 	return Verdict{
 		Status: metav1.ConditionTrue, Reason: wasmv1alpha1.ReasonApplied,
@@ -134,7 +146,7 @@ func Sentence(text string) string {
 		return text[:cut] + "…"
 	}
 	first, size := utf8.DecodeRuneInString(text)
-	if word, _, _ := strings.Cut(text, " "); !isFieldPath(word) {
+	if word, _, _ := strings.Cut(text, " "); !isVerbatim(word) {
 		text = string(unicode.ToUpper(first)) + text[size:]
 	}
 	if !slices.Contains([]rune{'.', '!', '?', '…'}, lastRune(text)) {
@@ -143,9 +155,9 @@ func Sentence(text string) string {
 	return text
 }
 
-// isFieldPath keeps spec.url: as it is.
-func isFieldPath(word string) bool {
-	return strings.HasPrefix(word, "spec") || strings.HasPrefix(word, "metadata.")
+// isVerbatim keeps spec.url: and oci://… as they are.
+func isVerbatim(word string) bool {
+	return strings.HasPrefix(word, "spec") || strings.HasPrefix(word, "metadata.") || strings.Contains(word, "://")
 }
 
 func lastRune(text string) rune {

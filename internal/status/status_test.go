@@ -32,42 +32,79 @@ var (
 	}
 )
 
+// observed is of an operator that leaves modules to the proxies.
+func observed(accepted, applied Verdict, standing []wasmv1alpha1.EnvoyFilterStatus) Observation {
+	return Observation{
+		Generation: 3, Accepted: accepted, Applied: applied, EnvoyFilters: standing, Delivery: wasmv1alpha1.DeliveryDirect,
+	}
+}
+
+// resolved is of one that resolves them.
+func resolved(accepted, module, applied Verdict, standing []wasmv1alpha1.EnvoyFilterStatus) Observation {
+	observation := observed(accepted, applied, standing)
+	observation.ModuleResolved, observation.Delivery = module, wasmv1alpha1.DeliveryStore
+	observation.Module = wasmv1alpha1.ModuleStatus{
+		Digest: "sha256:" + strings.Repeat("ab", 32), ShortDigest: "abababab", Size: 2317312, ABI: "0.2.1",
+		Source: "oci://registry.example.com/auth@sha256:" + strings.Repeat("cd", 32), VerifiedBy: "cosign key spec.verification.keys[0]",
+	}
+	return observation
+}
+
 // cases are what can happen to a plugin, one golden status each.
 var cases = map[string]struct {
 	observation Observation
 	// kstatus is what helm --wait, Flux and Argo CD make of it.
 	kstatus status.Status
 }{
-	"applied": {Observation{3, Accepted(nil), Applied(), pair}, status.CurrentStatus},
+	"applied": {observed(Accepted(nil), Applied(), pair), status.CurrentStatus},
 	"applied-with-notes": {
-		Observation{3, Accepted([]string{"istio-system is the mesh's root namespace."}), Applied(), pair}, status.CurrentStatus,
+		observed(Accepted([]string{"istio-system is the mesh's root namespace."}), Applied(), pair), status.CurrentStatus,
 	},
 	"invalid-new": {
-		Observation{3, Rejected(wasmv1alpha1.ReasonInvalidSpec, "spec.url: has no host", false), NotApplied(false), nil}, status.FailedStatus,
+		observed(Rejected(wasmv1alpha1.ReasonInvalidSpec, "spec.url: has no host", false), NotApplied(false), nil), status.FailedStatus,
 	},
 	"invalid-after-good": {
-		Observation{3, Rejected(wasmv1alpha1.ReasonInvalidRules, "spec.rules: must be a JSON object", true), NotApplied(true), pair}, status.FailedStatus,
+		observed(Rejected(wasmv1alpha1.ReasonInvalidRules, "spec.rules: must be a JSON object", true), NotApplied(true), pair), status.FailedStatus,
 	},
 	"not-permitted-new": {
-		Observation{3, Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, false), NotApplied(false), nil},
+		observed(Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, false), NotApplied(false), nil),
 		status.FailedStatus,
 	},
 	"not-permitted-any-more": {
-		Observation{3, Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, true), NotApplied(true), pair},
+		observed(Rejected(wasmv1alpha1.ReasonReferenceNotPermitted, `spec.rulesFrom[0]: Secret "users" isn't read`, true), NotApplied(true), pair),
 		status.FailedStatus,
 	},
 	"deleting": {
-		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonDeleting, "EnvoyFilter shop/auth-filter is being deleted", true), pair[:1]},
+		observed(Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonDeleting, "EnvoyFilter shop/auth-filter is being deleted", true), pair[:1]),
 		status.InProgressStatus,
 	},
 	"conflict": {
-		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonConflict, "EnvoyFilter shop/auth-filter exists", false), nil}, status.FailedStatus,
+		observed(Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonConflict, "EnvoyFilter shop/auth-filter exists", false), nil), status.FailedStatus,
 	},
 	"refused": {
-		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonRefused, "admission webhook denied the request", false), pair[:1]}, status.FailedStatus,
+		observed(Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonRefused, "admission webhook denied the request", false), pair[:1]), status.FailedStatus,
+	},
+	"module-resolved": {
+		resolved(Accepted(nil), Resolved("The module was fetched, verified and started on trial.", "A note."), Applied(), pair), status.CurrentStatus,
+	},
+	"module-resolving": {resolved(Accepted(nil), Resolving(false), WithoutModule(false), nil), status.InProgressStatus},
+	"module-unreachable": {
+		resolved(Accepted(nil), NotResolved("Unreachable", "oci://registry.example.com/auth:1: no server answers", false, true), WithoutModule(false), nil),
+		status.InProgressStatus,
+	},
+	"module-denied-after-good": {
+		resolved(Accepted(nil), NotResolved("Denied", "oci://registry.example.com/auth:1: the server denies access", true, false), WithoutModule(true), pair),
+		status.FailedStatus,
+	},
+	"module-not-looked-at": {
+		resolved(Rejected(wasmv1alpha1.ReasonInvalidSpec, "spec.url: has no host", true), NotLookedAt(), NotApplied(true), pair), status.FailedStatus,
+	},
+	"rules-rejected": {
+		resolved(RulesRejected("spec.rules: the plugin refuses them", true), Resolved("The module was fetched."), NotApplied(true), pair),
+		status.FailedStatus,
 	},
 	"apply-failed": {
-		Observation{3, Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonApplyFailed, "the server is unable", true), pair[:1]}, status.InProgressStatus,
+		observed(Accepted(nil), ApplyFailed(wasmv1alpha1.ReasonApplyFailed, "the server is unable", true), pair[:1]), status.InProgressStatus,
 	},
 }
 

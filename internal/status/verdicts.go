@@ -31,6 +31,59 @@ func Rejected(reason, problem string, pairStands bool) Verdict {
 	return Verdict{Status: metav1.ConditionFalse, Reason: reason, Message: message}
 }
 
+// RulesRejected is the verdict on rules with which the plugin doesn't start.
+func RulesRejected(problem string, pairStands bool) Verdict {
+	return Rejected(wasmv1alpha1.ReasonRulesRejected, problem, pairStands)
+}
+
+// Resolved is the verdict on a module that is there; the notes are further sentences.
+func Resolved(notes ...string) Verdict {
+	return Verdict{
+		Status: metav1.ConditionTrue, Reason: wasmv1alpha1.ReasonResolved,
+		Message: strings.Join(notes, " "),
+	}
+}
+
+// Resolving is the verdict on a module that is on its way.
+func Resolving(pairStands bool) Verdict {
+	return Verdict{
+		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonResolving, Retrying: true,
+		Message: "The module is being fetched and tried." + inEffect(pairStands),
+	}
+}
+
+// NotLookedAt is the verdict on the module of a spec that isn't accepted.
+func NotLookedAt() Verdict {
+	return Verdict{
+		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotAccepted,
+		Message: "The module isn't looked at, since the spec isn't accepted.",
+	}
+}
+
+// NotResolved is the verdict on a module that can't be had. Retrying says that the operator goes on by itself.
+func NotResolved(reason, problem string, pairStands, retrying bool) Verdict {
+	return Verdict{
+		Status: metav1.ConditionFalse, Reason: reason, Retrying: retrying,
+		Message: Sentence(problem) + inEffect(pairStands),
+	}
+}
+
+func inEffect(pairStands bool) string {
+	if pairStands {
+		return " What was applied last stays in effect."
+	}
+	return ""
+}
+
+// WithoutModule is the verdict on the pair of a spec whose module isn't there.
+func WithoutModule(pairStands bool) Verdict {
+	message := "Nothing is applied until the module is there."
+	if pairStands {
+		message = "The EnvoyFilters of an earlier time stand, until the module is there."
+	}
+	return Verdict{Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotResolved, Message: message}
+}
+
 // NotApplied is the verdict on the pair of a spec that isn't accepted.
 func NotApplied(pairStands bool) Verdict {
 	message := "Nothing is applied, since the spec isn't accepted."

@@ -33,7 +33,7 @@ const (
 func configPatches(in Input, instances []instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
 	for _, instance := range instances {
-		config, err := pluginConfig(in.Plugin, instance)
+		config, err := pluginConfig(in, instance)
 		if err != nil {
 			return nil, err
 		}
@@ -61,21 +61,22 @@ func filterMessage(spec wasmv1alpha1.WasmPluginSpec, config *wasmv3.PluginConfig
 	return &httpwasmv3.Wasm{Config: config}
 }
 
-func pluginConfig(plugin *wasmv1alpha1.WasmPlugin, instance instance) (*wasmv3.PluginConfig, error) {
-	envoy := plugin.Spec.Envoy
+func pluginConfig(in Input, instance instance) (*wasmv3.PluginConfig, error) {
+	spec := in.Plugin.Spec
+	envoy := spec.Envoy
 	config := &wasmv3.PluginConfig{
 		Name:                        instance.name,
-		RootId:                      plugin.Spec.PluginName,
+		RootId:                      spec.PluginName,
 		AllowOnHeadersStopIteration: switchValue(envoy.AllowOnHeadersStopIteration),
 		ReloadConfig:                reloadConfig(envoy.ReloadConfig),
 	}
-	setFailure(config, plugin.Spec)
+	setFailure(config, spec)
 	config.CapabilityRestrictionConfig = capabilityRestriction(envoy.CapabilityRestriction) //nolint:staticcheck // Envoy 1.40 moves it into VmConfig, and still takes it; older ones, of Istio to 1.31, know it here only
 	var err error
 	if config.Configuration, err = textMessage(instance.configuration); err != nil {
 		return nil, err
 	}
-	vm, err := vmConfig(plugin)
+	vm, err := vmConfig(in)
 	if err != nil {
 		return nil, err
 	}
@@ -139,24 +140,26 @@ func textMessage(text string) (*anypb.Any, error) {
 	return anypb.New(wrapperspb.String(text))
 }
 
-func vmConfig(plugin *wasmv1alpha1.WasmPlugin) (*wasmv3.VmConfig, error) {
-	configuration, err := textMessage(plugin.Spec.Envoy.VMConfiguration)
+func vmConfig(in Input) (*wasmv3.VmConfig, error) {
+	envoy := in.Plugin.Spec.Envoy
+	configuration, err := textMessage(envoy.VMConfiguration)
 	if err != nil {
 		return nil, err
 	}
+	url, checksum := in.module()
 	return &wasmv3.VmConfig{
-		VmId:    vmID(plugin),
+		VmId:    vmID(in),
 		Runtime: runtimeV8,
 		Code: &corev3.AsyncDataSource{Specifier: &corev3.AsyncDataSource_Remote{Remote: &corev3.RemoteDataSource{
 			HttpUri: &corev3.HttpUri{
-				Uri:              moduleURL(plugin.Spec.URL),
+				Uri:              url,
 				HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: agentCluster},
 				Timeout:          durationpb.New(fetchTimeout),
 			},
-			Sha256: plugin.Spec.SHA256,
+			Sha256: checksum,
 		}}},
 		Configuration:        configuration,
-		EnvironmentVariables: environment(plugin),
-		NackOnCodeCacheMiss:  plugin.Spec.Envoy.NackOnCodeCacheMiss == wasmv1alpha1.SwitchEnabled,
+		EnvironmentVariables: environment(in),
+		NackOnCodeCacheMiss:  envoy.NackOnCodeCacheMiss == wasmv1alpha1.SwitchEnabled,
 	}, nil
 }

@@ -20,9 +20,10 @@ const (
 	envResourceVersion = "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION"
 )
 
-func environment(plugin *wasmv1alpha1.WasmPlugin) *wasmv3.EnvironmentVariables {
+func environment(in Input) *wasmv3.EnvironmentVariables {
 	variables := &wasmv3.EnvironmentVariables{KeyValues: map[string]string{}}
-	for _, env := range sortedEnv(plugin.Spec.VMConfig.Env) {
+	spec := in.Plugin.Spec
+	for _, env := range sortedEnv(spec.VMConfig.Env) {
 		switch {
 		case env.ValueFrom == wasmv1alpha1.EnvHost:
 			variables.HostEnvKeys = append(variables.HostEnvKeys, env.Name)
@@ -32,11 +33,14 @@ func environment(plugin *wasmv1alpha1.WasmPlugin) *wasmv3.EnvironmentVariables {
 			variables.KeyValues[env.Name] = ""
 		}
 	}
-	policy := pullPolicy(plugin.Spec)
+	policy := pullPolicy(spec)
+	if in.Module.URL != "" {
+		policy = wasmv1alpha1.PullIfNotPresent // by digest: what a tag means is for the operator to look at
+	}
 	variables.KeyValues[envPullPolicy] = string(policy)
 	if policy == wasmv1alpha1.PullAlways {
 		// The agent fetches again when this differs from what it has seen.
-		variables.KeyValues[envResourceVersion] = strconv.FormatInt(plugin.Generation, 10)
+		variables.KeyValues[envResourceVersion] = strconv.FormatInt(in.Plugin.Generation, 10)
 	}
 	return variables
 }

@@ -22,14 +22,19 @@ import (
 func Fingerprint(options Options) (string, error) {
 	hash := sha256.New()
 	encoder := json.NewEncoder(hash)
+	resolved := Module{Digest: "sha256:d", URL: options.StoreURL + "/d", Checksum: "d"}
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
-		pair, err := Translate(fingerprintInput(plugin, options))
-		var invalid *InvalidSpecError
-		if err != nil && !errors.As(err, &invalid) {
-			return "", fmt.Errorf("fingerprint the renderer: %w", err)
-		}
-		if err := encoder.Encode([]any{pair, invalid}); err != nil {
-			return "", fmt.Errorf("fingerprint the renderer: %w", err)
+		for _, module := range []Module{{}, resolved} {
+			in := fingerprintInput(plugin, options)
+			in.Module = module
+			pair, err := Translate(in)
+			var invalid *InvalidSpecError
+			if err != nil && !errors.As(err, &invalid) {
+				return "", fmt.Errorf("fingerprint the renderer: %w", err)
+			}
+			if err := encoder.Encode([]any{pair, invalid}); err != nil {
+				return "", fmt.Errorf("fingerprint the renderer: %w", err)
+			}
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
@@ -63,7 +68,12 @@ func fingerprintPlugins(rootNamespace string) []*wasmv1alpha1.WasmPlugin {
 			Match: []wasmv1alpha1.TrafficSelector{{Ports: []wasmv1alpha1.PortSelector{{Number: 1}}}, {Context: wasmv1alpha1.ContextSidecarInbound}},
 			Phase: wasmv1alpha1.PhaseAuthz,
 		},
-		{URL: "http://h/a", Selector: selector, Phase: wasmv1alpha1.PhaseStats},
+		{URL: "http://h/a", Selector: selector, Phase: wasmv1alpha1.PhaseStats, Delivery: wasmv1alpha1.DeliveryDirect},
+		{
+			URL: "oci://h/a", Selector: selector, ImagePullSecret: "s", Delivery: wasmv1alpha1.DeliveryStore,
+			Verification: wasmv1alpha1.Verification{Keys: []wasmv1alpha1.VerificationKey{{Inline: "k"}}},
+		},
+		{URL: "store://a", Selector: selector},
 		{URL: "oci://h/a", Selector: selector, Placement: wasmv1alpha1.Placement{Before: "f"}},
 		{URL: "oci://h/a", Selector: selector, Placement: wasmv1alpha1.Placement{After: "f"}},
 		{URL: "oci://h/a", Scope: wasmv1alpha1.ScopeNamespace},

@@ -11,6 +11,11 @@ func TestFingerprint(t *testing.T) {
 		{RootNamespace: "mesh"},
 		{RootNamespace: "istio-system", AllowRootNamespaceScope: true},
 		{RootNamespace: "istio-system", IstioVersion: "1.26"},
+		{RootNamespace: "istio-system", ResolveModules: true},
+		{RootNamespace: "istio-system", ResolveModules: true, StoreURL: "http://store"},
+		{RootNamespace: "istio-system", ResolveModules: true, StoreURL: "http://other"},
+		{RootNamespace: "istio-system", ResolveModules: true, RequireDigest: true},
+		{RootNamespace: "istio-system", ResolveModules: true, RequireSignature: true},
 	} {
 		fingerprint, err := Fingerprint(options)
 		if err != nil {
@@ -30,7 +35,7 @@ func TestFingerprint(t *testing.T) {
 // TestFingerprintRenders sees that each sample but the one that a flag forbids is rendered, so that a change of the
 // rendering shows.
 func TestFingerprintRenders(t *testing.T) {
-	options := Options{RootNamespace: "istio-system", AllowRootNamespaceScope: true}
+	options := Options{RootNamespace: "istio-system", AllowRootNamespaceScope: true, ResolveModules: true, StoreURL: "http://store"}
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
 		if _, err := Translate(fingerprintInput(plugin, options)); err != nil {
 			t.Errorf("%+v: %v", plugin.Spec, err)

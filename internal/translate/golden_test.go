@@ -73,6 +73,8 @@ type extras struct {
 	// Denied are Secrets that may not be read, and why.
 	Denied map[string]string `json:"denied"`
 	Ties   []string          `json:"ties"`
+	// Module is what the URL led to.
+	Module translate.Module `json:"module"`
 }
 
 func (e extras) sources() rules.Sources {
@@ -113,7 +115,7 @@ func readInput(t testing.TB, path string) translate.Input {
 	}
 	// What the API server adds.
 	plugin.UID, plugin.Generation = "00000000-0000-0000-0000-000000000001", max(plugin.Generation, 1)
-	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties}
+	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties, Module: more.Module}
 }
 
 func render(t *testing.T, in translate.Input) []byte {

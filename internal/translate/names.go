@@ -49,10 +49,11 @@ func resourceName(plugin *wasmv1alpha1.WasmPlugin) string {
 // what a VM is built from: Envoy's own key knows the id, the configuration and the code only, so that a changed
 // environment or a tightened capability would otherwise meet the old VM. allowOnHeadersStopIteration is no matter of the
 // VM, but Envoy 1.39 leaves a running plugin as it is where nothing else changes.
-func vmID(plugin *wasmv1alpha1.WasmPlugin) string {
-	spec := plugin.Spec
+func vmID(in Input) string {
+	plugin, spec := in.Plugin, in.Plugin.Spec
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%q %q\n", spec.URL, spec.SHA256)
+	module, pin := in.identity()
+	fmt.Fprintf(hash, "%q %q\n", module, pin)
 	for _, env := range sortedEnv(spec.VMConfig.Env) {
 		value := ""
 		if env.Value != nil {

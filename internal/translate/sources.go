@@ -14,7 +14,8 @@ import (
 // MaxReferences bounds the objects that a plugin may name: their versions stand in an annotation.
 const MaxReferences = 64
 
-// References returns the ConfigMaps and Secrets that a spec takes rules from, each once, sorted.
+// References returns the ConfigMaps and Secrets that a spec takes rules from, and the ConfigMaps that say who must have
+// signed its module, each once, sorted.
 func References(spec wasmv1alpha1.WasmPluginSpec) []rules.Object {
 	var objects []rules.Object
 	add := func(sources []wasmv1alpha1.RulesSource) {
@@ -27,10 +28,26 @@ func References(spec wasmv1alpha1.WasmPluginSpec) []rules.Object {
 	for _, override := range spec.Overrides {
 		add(override.RulesFrom)
 	}
+	objects = append(objects, verificationReferences(spec)...)
 	slices.SortFunc(objects, func(a, b rules.Object) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
 	return slices.Compact(objects)
+}
+
+// verificationReferences leaves out Secrets: what is in those is no source of rules, and needs no consent to become one.
+func verificationReferences(spec wasmv1alpha1.WasmPluginSpec) []rules.Object {
+	var objects []rules.Object
+	names := []string{spec.Verification.TrustRoot.ConfigMapKeyRef.Name}
+	for _, key := range spec.Verification.Keys {
+		names = append(names, key.ConfigMapKeyRef.Name)
+	}
+	for _, name := range names {
+		if name != "" {
+			objects = append(objects, rules.Object{Kind: rules.ConfigMap, Name: name})
+		}
+	}
+	return objects
 }
 
 func referenced(source wasmv1alpha1.RulesSource) (rules.Object, wasmv1alpha1.RulesKeyReference) {

@@ -13,10 +13,6 @@ type feature struct {
 }
 
 var unsupported = []feature{
-	{"spec.url: store://", moduleOfStore},
-	{"spec.imagePullSecret", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.ImagePullSecret != "" }},
-	{"spec.verification", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Verification.Keys != nil }},
-	{"spec.delivery: Store", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Delivery == wasmv1alpha1.DeliveryStore }},
 	{"spec.activation.mode: Safe", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationSafe }},
 	{"spec.activation.mode: Off", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationOff }},
 	{"spec.activation.deadlineSeconds", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.DeadlineSeconds != 0 }},
@@ -36,11 +32,7 @@ func Unsupported() []string {
 func checkSupported(in Input) error {
 	for _, feature := range unsupported {
 		if feature.used(in.Plugin.Spec) {
-			return &InvalidSpecError{
-				Reason:  wasmv1alpha1.ReasonNotSupported,
-				Field:   feature.field,
-				Problem: "this version of the operator doesn't support it yet; take it out",
-			}
+			return notSupported(feature.field, "this version of the operator doesn't support it yet; take it out")
 		}
 	}
 	return nil

@@ -22,6 +22,8 @@ type Input struct {
 	Sources rules.Sources
 	// Ties are plugins, as namespace/name, that may stand in one proxy with this one and have its IdentityKey.
 	Ties []string
+	// Module is what spec.url led to. The zero value stands for a module that the operator doesn't look at.
+	Module Module
 	Options
 }
 
@@ -33,6 +35,12 @@ type Options struct {
 	AllowRootNamespaceScope bool
 	// IstioVersion is the release of the mesh's oldest istiod, such as 1.30. Default: DefaultIstioVersion.
 	IstioVersion string
+	// ResolveModules says that the operator fetches and checks modules.
+	ResolveModules bool
+	// StoreURL is where proxies reach the store; "" for none.
+	StoreURL string
+	// RequireDigest refuses modules that aren't pinned, RequireSignature those that needn't be signed.
+	RequireDigest, RequireSignature bool
 }
 
 // Pair is what a plugin becomes.

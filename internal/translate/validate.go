@@ -42,6 +42,8 @@ var checks = []check{
 	checkReferences,
 	checkOverrides,
 	checkSupported, // what is set without an effect is refused, never ignored
+	checkDelivery,
+	checkDemands,
 	checkRootNamespace,
 }
 

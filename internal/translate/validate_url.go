@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
 const urlField = "spec.url"
@@ -124,9 +122,4 @@ func checkAddress(host string) error {
 		return invalid(urlField, "names a link-local address, that of a cloud's metadata service, or an IPv6 address that wraps one of IPv4; write the host that serves the module")
 	}
 	return nil
-}
-
-// moduleOfStore says whether the module is in the operator's own store.
-func moduleOfStore(spec wasmv1alpha1.WasmPluginSpec) bool {
-	return strings.HasPrefix(spec.URL, "store://")
 }

@@ -139,7 +139,7 @@ func startOperator(ctx context.Context, bin *chain.Binaries, dir string) {
 	operator, err = chain.Start(ctx, chain.Command{
 		Name:    "operator",
 		Path:    binary,
-		Args:    []string{"--kubeconfig=" + kubeconfig, "--health-probe-bind-address=" + probes},
+		Args:    []string{"--kubeconfig=" + kubeconfig, "--health-probe-bind-address=" + probes, "--resolve-modules=false"},
 		LogFile: filepath.Join(dir, "operator.log"),
 		Ready: func(ctx context.Context) error {
 			_, err := chain.Probe{URL: "http://" + probes + "/readyz"}.Until(ctx, chain.Status(200))

@@ -15,10 +15,6 @@ import (
 
 // unsupported says how to ask for what the API has and this version doesn't put into effect.
 var unsupported = map[string]string{
-	"spec.url: store://":              `{"url": "store://basic-auth:1.4"}`,
-	"spec.imagePullSecret":            `{"imagePullSecret": "regcred"}`,
-	"spec.verification":               `{"verification": {"keys": [{"inline": "-----BEGIN PUBLIC KEY-----"}]}}`,
-	"spec.delivery: Store":            `{"delivery": "Store"}`,
 	"spec.activation.mode: Safe":      `{"activation": {"mode": "Safe"}}`,
 	"spec.activation.mode: Off":       `{"activation": {"mode": "Off"}}`,
 	"spec.activation.deadlineSeconds": `{"activation": {"mode": "Immediate", "deadlineSeconds": 60}}`,
@@ -39,6 +35,15 @@ var _ = Describe("A field without an effect", func() {
 			operatorRefuses(ctx, wasmv1alpha1.ReasonNotSupported, field+": this version of the operator doesn't support it yet; take it out", spec)
 		})
 	}
+
+	DescribeTable("is refused where only an operator that looks at modules could do it", func(ctx SpecContext, field, spec string) {
+		operatorRefuses(ctx, wasmv1alpha1.ReasonNotSupported, field+": this installation's operator doesn't look at modules", spec)
+	},
+		Entry(nil, "spec.url: store://", `{"url": "store://basic-auth:1.4"}`),
+		Entry(nil, "spec.imagePullSecret", `{"imagePullSecret": "regcred"}`),
+		Entry(nil, "spec.verification", `{"verification": {"keys": [{"inline": "-----BEGIN PUBLIC KEY-----"}]}}`),
+		Entry(nil, "spec.delivery: Store", `{"delivery": "Store"}`),
+	)
 
 	DescribeTable("is accepted where it says what is done anyway", func(ctx SpecContext, spec string) {
 		plugin := newPlugin(newNamespace(ctx))

@@ -62,6 +62,7 @@ func launch(ctx context.Context, flags ...string) *operatorProcess {
 			"--health-probe-bind-address=" + probes,
 			"--metrics-bind-address=" + metrics,
 			"--metrics-secure=false",
+			"--resolve-modules=false", // specs of modules turn it on
 		}, flags...),
 		LogFile: filepath.Join(stateDir, "operator.log"),
 		Ready: func(ctx context.Context) error {

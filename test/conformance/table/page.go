@@ -21,13 +21,15 @@ var Standing = []string{
 		"`failure_policy`; it means the same. FAIL_RELOAD, and proxies from 1.25 on alone (`proxyVersion`), use `failure_policy`.",
 	"The agent is told the default of imagePullPolicy, where Istio's own leaves it to the agent. The variable by which the agent " +
 		"knows a new version holds the generation, and is there for Always only; Istio's own holds the resourceVersion.",
+	"The cases run with `--resolve-modules=false`. An operator that resolves modules writes where it found one, by digest, " +
+		"and its checksum; the agent then needs no pull policy.",
 	"Without rules there is no `configuration`, where Istio's own has an empty one; the plugin receives the same.",
 }
 
 // Excepted are fields without a case, by the beginning of their path, and why.
 var Excepted = map[string]string{
-	"imagePullSecret":            "the operator itself will pull with it; this release refuses it",
-	"verification":               "the operator itself will verify modules; this release refuses it",
+	"imagePullSecret":            "the operator itself pulls with it: test/e2e proves it",
+	"verification":               "the operator itself verifies modules: test/e2e proves it",
 	"activation.deadlineSeconds": "trials are not in this release, which refuses it",
 	"activation.onDeadline":      "trials are not in this release, which refuses it",
 	"rollout":                    "canaries are not in this release, which refuses it",
@@ -35,7 +37,7 @@ var Excepted = map[string]string{
 
 // ExceptedValues are values of fields, as path=value, without a case, and why.
 var ExceptedValues = map[string]string{
-	"delivery=Store":       "the operator's store is not in this release, which refuses it",
+	"delivery=Store":       "the agent fetches the same module from another URL: test/e2e proves it",
 	"activation.mode=Safe": "trials are not in this release, which refuses it",
 	"activation.mode=Off":  "trials are not in this release, which refuses it",
 }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/module"
+	"github.com/solarmesh/wasmplugin-operator/internal/signature"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
+)
+
+// work is a request on its way.
+type work struct {
+	*Resolver
+	Request
+	outcome Outcome
+	// content is the module's bytes, where they are at hand.
+	content []byte
+}
+
+// run goes from the URL to a module that is where proxies fetch it, and starts. Nothing is put into the store that isn't
+// verified.
+func (w *work) run(ctx context.Context) error {
+	if err := w.find(ctx); err != nil {
+		return err
+	}
+	switch err := w.deliver(ctx); {
+	case err != nil && w.Restore:
+		// Running proxies have it. The store will ask again.
+		w.outcome.Note = "The store lost the module, and it could not be put back, so proxies that start now don't get it: " + FailureOf(err).Message
+	case err != nil:
+		return err
+	}
+	// What waits for its turn to be started is kept on disk.
+	w.content = nil
+	return w.check(ctx)
+}
+
+// find takes the module that is known, or reads one.
+func (w *work) find(ctx context.Context) error {
+	if w.Known.Request == w.ID && w.Known.Digest != "" {
+		w.outcome.Module = w.Known
+		if !w.Look {
+			return nil
+		}
+		return w.lookAgain(ctx)
+	}
+	return w.readNew(ctx, w.Origin)
+}
+
+// lookAgain reads another module only where the tag has another meaning by now. The known one stays in effect where
+// nobody can say.
+func (w *work) lookAgain(ctx context.Context) error {
+	origin, same, err := w.meaning(ctx)
+	switch {
+	case err == nil && same:
+		w.outcome.Module.VerifiedBy, err = w.verify(ctx, origin, w.Known)
+	case err == nil:
+		err = w.readNew(ctx, origin)
+	}
+	if err == nil || !(origin.moves() || FailureOf(err).Temporary) {
+		return err
+	}
+	w.outcome = Outcome{Module: w.Known, Note: "Whether there is a newer module could not be found out: " + FailureOf(err).Message}
+	return nil
+}
+
+// readNew reads a module, verifies it, and keeps it at hand.
+func (w *work) readNew(ctx context.Context, origin Origin) error {
+	release, err := enter(ctx, w.fetching)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if same, ok := w.recent.get(w.Namespace, w.ID); ok && !w.Look {
+		w.outcome.Module = same
+		return nil
+	}
+	// A policy that can't be meant is found out before anything is fetched.
+	if _, err := w.policy(ctx); err != nil {
+		return err
+	}
+	found, content, err := w.read(ctx, origin)
+	if err != nil {
+		return err
+	}
+	if found.VerifiedBy, err = w.verify(ctx, origin, found); err != nil {
+		return err
+	}
+	found.Request = w.ID
+	w.recent.add(w.Namespace, found)
+	if found.Digest == w.Known.Digest && w.Known.Request == w.ID {
+		// Read again, and still the same.
+		w.outcome.Module, w.content = w.Known, content
+		return nil
+	}
+	w.outcome.Module, w.content = found, content
+	w.cache.Put(w.Namespace, found.Digest, content)
+	return nil
+}
+
+// verify returns who signed the module.
+func (w *work) verify(ctx context.Context, origin Origin, found Module) (string, error) {
+	policy, err := w.policy(ctx)
+	if policy == nil || err != nil {
+		return "", err
+	}
+	secret, err := w.secret(ctx)
+	if err != nil {
+		return "", err
+	}
+	digests := []string{found.Manifest}
+	if found.Resolved != "" {
+		digests = append(digests, found.Resolved)
+	}
+	attachments, err := w.fetcher.Signatures(ctx, origin.reference, digests, secret)
+	if err != nil {
+		return "", err
+	}
+	return policy.Verify(digests, attachments)
+}
+
+// policy is who must have signed the module, nil for nobody.
+func (w *work) policy(ctx context.Context) (*signature.Policy, error) {
+	if w.Policy == nil {
+		return nil, nil //nolint:nilnil // nobody must
+	}
+	policy, err := w.Policy(ctx)
+	if err == nil {
+		err = policy.Check()
+	}
+	return &policy, err
+}
+
+// deliver puts the module into the store, where proxies are to fetch it there.
+func (w *work) deliver(ctx context.Context) error {
+	found := &w.outcome.Module
+	if !w.Store || (found.Stored && !w.Restore) {
+		return nil
+	}
+	if found.Capability == "" && (w.PullSecret != nil || w.Origin.Stored()) {
+		found.Capability = w.Known.Capability
+		if found.Capability == "" {
+			found.Capability = store.NewCapability()
+		}
+	}
+	content, err := w.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.store.Put(ctx, found.Digest, found.Capability, content); err != nil {
+		return storeFailure(err)
+	}
+	found.Stored = true
+	return nil
+}
+
+// load gets the module's bytes from where they are nearest.
+func (w *work) load(ctx context.Context) ([]byte, error) {
+	found := w.outcome.Module
+	if w.content != nil {
+		return w.content, nil
+	}
+	if content, ok := w.cache.Get(w.Namespace, found.Digest); ok {
+		return content, nil
+	}
+	if w.Store && found.Stored && !w.Restore {
+		if content, err := w.store.Get(ctx, found.Digest, found.Capability); err == nil {
+			return content, nil
+		}
+	}
+	release, err := enter(ctx, w.fetching)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	read, content, err := w.read(ctx, w.pinned())
+	switch {
+	case err != nil:
+		return nil, err
+	case read.Digest != found.Digest:
+		return nil, &Failure{
+			Reason:  string(module.DigestMismatch),
+			Message: fmt.Sprintf("%s: the server's module is another one by now (%s, it was %s); the one in effect can't be had again", found.Source, read.Digest, found.Digest),
+		}
+	}
+	w.cache.Put(w.Namespace, found.Digest, content)
+	return content, nil
+}
+
+// enter takes one of the places, when one is free.
+func enter(ctx context.Context, places chan struct{}) (release func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
