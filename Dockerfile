@@ -8,6 +8,8 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG TARGETOS TARGETARCH VERSION=dev
+# --build-arg GOFLAGS=-tags=cloudstore: a store of modules in a bucket of S3, Google Cloud Storage or Azure needs that.
+ARG GOFLAGS=
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH hack/build.sh bin/wasmplugin-operator
 
 # No shell, no package manager, a user without rights.

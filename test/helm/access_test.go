@@ -29,33 +29,40 @@ kind: ServiceAccount
 metadata: {name: stranger, namespace: wasmplugin-system}
 `
 
-// TestServerGrantsOperatorRights asks the API server what the operator's ServiceAccount may do: in each namespace what
-// operatorRights says, and beyond that nothing that a stranger may not.
-func TestServerGrantsOperatorRights(t *testing.T) {
+// TestServerGrantsRights asks the API server what the ServiceAccounts of the operator and of the store may do: in each
+// namespace what operatorRights and storeRights say, and beyond that nothing that a stranger may not.
+func TestServerGrantsRights(t *testing.T) {
 	c := startCluster(t)
 	c.install()
 	c.apply(stranger)
-	for _, where := range []string{metav1.NamespaceDefault, namespace, "istio-system", metav1.NamespaceSystem} {
-		var want []string
-		for _, right := range rightsOf(operatorRights) {
-			at, what, _ := strings.Cut(right, " ")
-			if at == "*" || at == where {
-				want = append(want, what)
+	for account, table := range map[string]string{release: operatorRights, storeAccount: storeRights} {
+		for _, where := range []string{metav1.NamespaceDefault, namespace, "istio-system", metav1.NamespaceSystem} {
+			got := c.rules(account, where)
+			theirs := c.rules("stranger", where)
+			got = slices.DeleteFunc(got, func(right string) bool { return slices.Contains(theirs, right) })
+			if diff := cmp.Diff(rightsIn(where, table), got); diff != "" {
+				t.Errorf("rights of %s in namespace %s (-want +got):\n%s", account, where, diff)
 			}
 		}
-		slices.Sort(want)
-		got := c.rules(release, where)
-		theirs := c.rules("stranger", where)
-		got = slices.DeleteFunc(got, func(right string) bool { return slices.Contains(theirs, right) })
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("rights in namespace %s (-want +got):\n%s", where, diff)
+		client, err := dynamic.NewForConfig(c.as(account))
+		c.must(err)
+		if _, err := client.Resource(secrets).List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+			t.Errorf("listing Secrets as %s: %v, want Forbidden", account, err)
 		}
 	}
-	client, err := dynamic.NewForConfig(c.as(release))
-	c.must(err)
-	if _, err := client.Resource(secrets).List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("listing Secrets as the operator: %v, want Forbidden", err)
+}
+
+// rightsIn are the rights of a table in a namespace, without its name.
+func rightsIn(namespace, table string) []string {
+	var rights []string
+	for _, right := range rightsOf(table) {
+		at, what, _ := strings.Cut(right, " ")
+		if at == "*" || at == namespace {
+			rights = append(rights, what)
+		}
 	}
+	slices.Sort(rights)
+	return rights
 }
 
 // as is the configuration of a client that is a ServiceAccount of the operator's namespace.

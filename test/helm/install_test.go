@@ -131,7 +131,7 @@ func (c cluster) count(resource schema.GroupVersionResource) int {
 
 func TestKustomizeInstalls(t *testing.T) {
 	c := startCluster(t)
-	config := filepath.Join(root, "config", "default")
+	config := filepath.Join(root, "config", "with-store")
 	_, err := c.kubectl("apply", "-k", config)
 	c.must(err)
 	c.servesPlugins()

@@ -83,7 +83,12 @@ func kubectl(t *testing.T, args ...string) (string, error) {
 // render renders the chart with the values of a file; with the defaults if it is "".
 func render(t *testing.T, values string) []*unstructured.Unstructured {
 	t.Helper()
-	args := []string{"template", release, chartFolder, "--namespace", namespace}
+	return renderAs(t, release, values)
+}
+
+func renderAs(t *testing.T, name, values string) []*unstructured.Unstructured {
+	t.Helper()
+	args := []string{"template", name, chartFolder, "--namespace", namespace}
 	if values != "" {
 		args = append(args, "--values", values)
 	}
@@ -138,21 +143,26 @@ func key(object *unstructured.Unstructured) string {
 	return fmt.Sprintf("%s %s/%s", object.GetKind(), object.GetNamespace(), object.GetName())
 }
 
-// only returns the one object of a kind.
-func only(t *testing.T, objects []*unstructured.Unstructured, kind string) *unstructured.Unstructured {
+// named returns the object of a kind and a name.
+func named(t *testing.T, objects []*unstructured.Unstructured, kind, name string) *unstructured.Unstructured {
 	t.Helper()
-	var found *unstructured.Unstructured
 	for _, object := range objects {
-		if object.GetKind() != kind {
-			continue
+		if object.GetKind() == kind && object.GetName() == name {
+			return object
 		}
-		if found != nil {
-			t.Fatalf("two objects of kind %s: %s and %s", kind, key(found), key(object))
-		}
-		found = object
 	}
-	if found == nil {
-		t.Fatalf("no object of kind %s", kind)
+	t.Fatalf("no %s %s", kind, name)
+	return nil
+}
+
+// allOf returns the objects of a kind, in their Go type.
+func allOf[T any](t *testing.T, objects []*unstructured.Unstructured, kind string) []T {
+	t.Helper()
+	var found []T
+	for _, object := range objects {
+		if object.GetKind() == kind {
+			found = append(found, *typed[T](t, object))
+		}
 	}
 	return found
 }

@@ -33,6 +33,9 @@ const operatorRights = `
 *                  events.k8s.io          events                     *  patch
 *                  authentication.k8s.io  tokenreviews               *  create
 *                  authorization.k8s.io   subjectaccessreviews       *  create
+*                  wasm.solarmesh.io      modules                    *  create
+*                  wasm.solarmesh.io      modules                    *  get
+*                  wasm.solarmesh.io      modules                    *  update
 istio-system       core                   configmaps                 istio  get
 wasmplugin-system  coordination.k8s.io    leases                     *  create
 wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  get
@@ -42,16 +45,75 @@ wasmplugin-system  core                   events                     *  create
 wasmplugin-system  core                   events                     *  patch
 `
 
-// TestOperatorRights: the chart and config/default give the operator these rights and no others.
-func TestOperatorRights(t *testing.T) {
-	want := rightsOf(operatorRights)
+// storeRights are what the store's code uses. No EnvoyFilter, no WasmPlugin, no Secret.
+const storeRights = `
+*                  authentication.k8s.io  tokenreviews               *  create
+*                  authorization.k8s.io   subjectaccessreviews       *  create
+*                  wasm.solarmesh.io      modules                    *  get
+`
+
+const storeAccount = release + "-store"
+
+// TestRights: the chart and its twins give these rights and no others.
+func TestRights(t *testing.T) {
 	for source, objects := range map[string][]*unstructured.Unstructured{
-		"chart": render(t, ""), "config/default": kustomize(t, "default"),
+		"chart": render(t, ""), "config/with-store": kustomize(t, "with-store"),
 	} {
-		got := granted(t, objects, release)
-		if diff := cmp.Diff(want, got); diff != "" {
+		for account, table := range map[string]string{release: operatorRights, storeAccount: storeRights} {
+			if diff := cmp.Diff(rightsOf(table), granted(t, objects, account)); diff != "" {
+				t.Errorf("%s: %s has other rights than the code uses (-want +got):\n%s", source, account, diff)
+			}
+		}
+	}
+}
+
+// TestRightsWithoutStore: then there is nothing to upload to, and nobody else who has rights.
+func TestRightsWithoutStore(t *testing.T) {
+	want := slices.DeleteFunc(rightsOf(operatorRights), func(right string) bool { return strings.Contains(right, " modules ") })
+	for source, objects := range map[string][]*unstructured.Unstructured{
+		"chart":          render(t, valuesFile(t, "store: {enabled: false}")),
+		"config/default": kustomize(t, "default"),
+	} {
+		if diff := cmp.Diff(want, granted(t, objects, release)); diff != "" {
 			t.Errorf("%s: other rights than the code uses (-want +got):\n%s", source, diff)
 		}
+		if got := granted(t, objects, storeAccount); len(got) > 0 {
+			t.Errorf("%s: rights of a store that isn't there: %v", source, got)
+		}
+	}
+}
+
+// TestStoreRightsWithoutPeers: replicas that share a bucket or a volume ask each other for nothing.
+func TestStoreRightsWithoutPeers(t *testing.T) {
+	want := slices.DeleteFunc(rightsOf(storeRights), func(right string) bool { return strings.Contains(right, " modules ") })
+	for _, store := range []string{"{bucket: s3://modules}", "{persistence: {enabled: true}}"} {
+		objects := render(t, valuesFile(t, "store: "+store))
+		if diff := cmp.Diff(want, granted(t, objects, storeAccount)); diff != "" {
+			t.Errorf("store: %s: other rights than wanted (-want +got):\n%s", store, diff)
+		}
+	}
+}
+
+// TestPushersAreNamed: the right to push comes with a store that keeps modules, and with none of Kubernetes' own roles.
+func TestPushersAreNamed(t *testing.T) {
+	const name = release + "-module-pusher"
+	for _, role := range roles(t, render(t, "")) {
+		if role.Name == name {
+			t.Error("there is a role to push modules that would go with the pods")
+		}
+	}
+	pusher := named(t, render(t, valuesFile(t, "store: {bucket: s3://modules, durable: true}")), "ClusterRole", name)
+	for label := range pusher.GetLabels() {
+		if strings.HasPrefix(label, "rbac.authorization.k8s.io/aggregate-to-") {
+			t.Errorf("the role has the label %s: who may edit a namespace could change what runs in its proxies", label)
+		}
+	}
+	var want []string
+	for _, verb := range []string{"delete", "get", "push"} {
+		want = append(want, right("*", "wasm.solarmesh.io", "modules", "*", verb))
+	}
+	if got := flatten(role{Rules: typed[rbacv1.ClusterRole](t, pusher).Rules}); !slices.Equal(got, want) {
+		t.Errorf("the role gives %v, want %v", got, want)
 	}
 }
 
@@ -61,8 +123,8 @@ func TestRightsInNamespaces(t *testing.T) {
 	for _, right := range rightsOf(operatorRights) {
 		everywhere := strings.HasPrefix(right, "* ")
 		switch {
-		case everywhere && (strings.Contains(right, " tokenreviews ") || strings.Contains(right, " subjectaccessreviews ")):
-			want = append(want, right) // about users of the cluster, not of a namespace
+		case everywhere && ofTheCluster(right):
+			want = append(want, right)
 		case everywhere:
 			want = append(want, "shop"+right[1:], "shop-test"+right[1:])
 		case strings.HasPrefix(right, "istio-system "):
@@ -78,12 +140,18 @@ func TestRightsInNamespaces(t *testing.T) {
 	}
 }
 
+// ofTheCluster: reviews are about users of the cluster, and the store is one for all namespaces.
+func ofTheCluster(right string) bool {
+	return strings.Contains(right, " tokenreviews ") || strings.Contains(right, " subjectaccessreviews ") ||
+		strings.Contains(right, " modules ")
+}
+
 // getSecrets is the only right to Secrets that there may be, and in single namespaces only.
 var getSecrets = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}
 
 // TestNoDangerousRights covers every role, also those for people, under all values.
 func TestNoDangerousRights(t *testing.T) {
-	sources := map[string][]*unstructured.Unstructured{"config/default": kustomize(t, "default")}
+	sources := map[string][]*unstructured.Unstructured{"config/with-store": kustomize(t, "with-store")}
 	for _, in := range cases(t) {
 		sources[in] = render(t, in)
 	}
@@ -134,9 +202,12 @@ func granted(t *testing.T, objects []*unstructured.Unstructured, serviceAccount 
 			continue
 		}
 		binding := typed[rbacv1.RoleBinding](t, object)
-		subject := rbacv1.Subject{Kind: "ServiceAccount", Name: serviceAccount, Namespace: namespace}
-		if !slices.Contains(binding.Subjects, subject) {
-			t.Errorf("%s binds somebody else than the operator: %v", key(object), binding.Subjects)
+		if len(binding.Subjects) != 1 || binding.Subjects[0].Kind != "ServiceAccount" || binding.Subjects[0].Namespace != namespace ||
+			!hasAccount(objects, binding.Subjects[0].Name) {
+			t.Errorf("%s binds somebody else than this installation's ServiceAccounts: %v", key(object), binding.Subjects)
+		}
+		if binding.Subjects[0].Name != serviceAccount {
+			continue
 		}
 		found := false
 		for _, role := range roles(t, objects) {
@@ -151,6 +222,12 @@ func granted(t *testing.T, objects []*unstructured.Unstructured, serviceAccount 
 	}
 	slices.Sort(rights)
 	return rights
+}
+
+func hasAccount(objects []*unstructured.Unstructured, name string) bool {
+	return slices.ContainsFunc(objects, func(object *unstructured.Unstructured) bool {
+		return object.GetKind() == "ServiceAccount" && object.GetName() == name
+	})
 }
 
 // flatten writes each right of a role in a line.

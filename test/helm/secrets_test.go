@@ -15,35 +15,46 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
+// secretValues are the values that list namespaces with Secrets, and the files that do the same for those who use
+// kustomize.
+var secretValues = map[string]string{
+	"rulesFrom": "optional_rules_secrets.yaml",
+	"modules":   "optional_module_secrets.yaml",
+}
+
 // TestRightsToSecrets: beside its other rights the operator may get Secrets, and nothing else, in the namespaces that the
 // values list.
 func TestRightsToSecrets(t *testing.T) {
-	objects := render(t, valuesFile(t, "rulesFrom: {secretNamespaces: [bank, shop]}"))
-	want := rightsOf(operatorRights + `
-		bank  core  secrets  *  get
-		shop  core  secrets  *  get`)
-	if diff := cmp.Diff(want, granted(t, objects, release)); diff != "" {
-		t.Errorf("other rights than wanted (-want +got):\n%s", diff)
-	}
-}
-
-// TestOptionalFileIsTheChart holds the file for those who use kustomize to what the chart makes of its value.
-func TestOptionalFileIsTheChart(t *testing.T) {
-	file := decode(t, read(t, filepath.Join(root, "config", "rbac", "optional_rules_secrets.yaml")))
-	for _, object := range file {
-		if object.GetNamespace() != "" {
-			t.Errorf("%s names a namespace; kubectl apply --namespace could not choose one", key(object))
+	for value := range secretValues {
+		objects := render(t, valuesFile(t, value+": {secretNamespaces: [bank, shop]}"))
+		want := rightsOf(operatorRights + `
+			bank  core  secrets  *  get
+			shop  core  secrets  *  get`)
+		if diff := cmp.Diff(want, granted(t, objects, release)); diff != "" {
+			t.Errorf("%s: other rights than wanted (-want +got):\n%s", value, diff)
 		}
-		object.SetNamespace("shop")
-	}
-	all := render(t, valuesFile(t, "rulesFrom: {secretNamespaces: [shop]}"))
-	chart := slices.DeleteFunc(all, func(object *unstructured.Unstructured) bool { return object.GetNamespace() != "shop" })
-	if diff := cmp.Diff(plain(file), plain(chart)); diff != "" {
-		t.Errorf("the file and the chart differ (-file +chart):\n%s", diff)
 	}
 }
 
-const secretsOfTwo = `
+// TestOptionalFilesAreTheChart holds the files for those who use kustomize to what the chart makes of its values.
+func TestOptionalFilesAreTheChart(t *testing.T) {
+	for value, name := range secretValues {
+		file := decode(t, read(t, filepath.Join(root, "config", "rbac", name)))
+		for _, object := range file {
+			if object.GetNamespace() != "" {
+				t.Errorf("%s names a namespace; kubectl apply --namespace could not choose one", key(object))
+			}
+			object.SetNamespace("shop")
+		}
+		all := render(t, valuesFile(t, value+": {secretNamespaces: [shop]}"))
+		chart := slices.DeleteFunc(all, func(object *unstructured.Unstructured) bool { return object.GetNamespace() != "shop" })
+		if diff := cmp.Diff(plain(file), plain(chart)); diff != "" {
+			t.Errorf("%s and the chart differ (-file +chart):\n%s", name, diff)
+		}
+	}
+}
+
+const secretsOfThree = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
@@ -51,6 +62,10 @@ metadata: {name: shop}
 apiVersion: v1
 kind: Namespace
 metadata: {name: bank}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: mall}
 ---
 apiVersion: v1
 kind: Secret
@@ -64,12 +79,13 @@ metadata: {name: creds, namespace: bank}
 // TestServerGrantsSecretsWhereListed asks the API server as the operator's ServiceAccount.
 func TestServerGrantsSecretsWhereListed(t *testing.T) {
 	c := startCluster(t)
-	c.apply(secretsOfTwo)
-	c.install("--set", "rulesFrom.secretNamespaces={shop}")
-	for _, where := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, namespace, "istio-system", "bank", "shop"} {
+	c.apply(secretsOfThree)
+	// One by each value: the right is the same.
+	c.install("--set", "rulesFrom.secretNamespaces={shop},modules.secretNamespaces={mall}")
+	for _, where := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, namespace, "istio-system", "bank", "shop", "mall"} {
 		got := slices.DeleteFunc(c.rules(release, where), func(right string) bool { return !strings.Contains(right, " secrets ") })
 		var want []string
-		if where == "shop" {
+		if where == "shop" || where == "mall" {
 			want = []string{"core secrets * get"}
 		}
 		if !slices.Equal(got, want) {

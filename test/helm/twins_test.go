@@ -13,24 +13,30 @@ import (
 
 // TestChartIsKustomize holds the two ways to install to the same objects, field by field: rights, pod, policies, CRD.
 func TestChartIsKustomize(t *testing.T) {
-	withMonitor := valuesFile(t, "metrics: {serviceMonitor: {enabled: true}}")
-	chart := plain(render(t, withMonitor))
-	kustomize := plain(append(kustomize(t, "default"), kustomize(t, "prometheus")...))
-	// Helm makes the release's namespace itself, if asked.
-	if namespaceKey := "Namespace /" + namespace; kustomize[namespaceKey] == nil {
-		t.Errorf("config/default has no %s", namespaceKey)
-	} else {
-		delete(kustomize, namespaceKey)
-	}
-	if diff := cmp.Diff(kustomize, chart); diff != "" {
-		t.Errorf("the chart and config/default differ (-kustomize +chart):\n%s", diff)
+	for folder, store := range map[string]string{
+		"default": "{enabled: false}",
+		// Kustomize can't make a certificate, so it names a Secret.
+		"with-store": "{tls: {secretName: wasmplugin-operator-store-tls}}",
+	} {
+		values := valuesFile(t, "{metrics: {serviceMonitor: {enabled: true}}, store: "+store+"}")
+		chart := plain(render(t, values))
+		kustomize := plain(append(kustomize(t, folder), kustomize(t, "prometheus")...))
+		// Helm makes the release's namespace itself, if asked.
+		if namespaceKey := "Namespace /" + namespace; kustomize[namespaceKey] == nil {
+			t.Errorf("config/%s has no %s", folder, namespaceKey)
+		} else {
+			delete(kustomize, namespaceKey)
+		}
+		if diff := cmp.Diff(kustomize, chart); diff != "" {
+			t.Errorf("the chart and config/%s differ (-kustomize +chart):\n%s", folder, diff)
+		}
 	}
 }
 
 // TestNamespaceEnforcesRestricted: config/default brings the namespace, so the API server can refuse what isn't
 // restricted there.
 func TestNamespaceEnforcesRestricted(t *testing.T) {
-	labels := only(t, kustomize(t, "default"), "Namespace").GetLabels()
+	labels := named(t, kustomize(t, "default"), "Namespace", namespace).GetLabels()
 	if got := labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
 		t.Errorf("Pod Security level of the namespace: %q, want restricted", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,27 @@ func TestDockerfile(t *testing.T) {
 	} {
 		if got := file.labels[name]; got != want {
 			t.Errorf("LABEL %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestCloudBuild: with the argument that the documentation names, and only then, the binary reaches the clouds' buckets.
+func TestCloudBuild(t *testing.T) {
+	declares := func(i instruction) bool { return i.name == "ARG" && i.rest == "GOFLAGS=" }
+	if !slices.ContainsFunc(parseDockerfile(t).build, declares) {
+		t.Error("the Dockerfile doesn't take --build-arg GOFLAGS=…")
+	}
+	for flags, want := range map[string]bool{"": false, "-tags=cloudstore": true} {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOFLAGS="+flags)
+		packages, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, driver := range []string{"s3blob", "gcsblob", "azureblob"} {
+			if has := strings.Contains(string(packages), "gocloud.dev/blob/"+driver+"\n"); has != want {
+				t.Errorf("GOFLAGS=%s: the binary has %s: %t, want %t", flags, driver, has, want)
+			}
 		}
 	}
 }

@@ -37,6 +37,7 @@ func TestImage(t *testing.T) {
 	native := images["linux/"+runtime.GOARCH]
 	binary := binaryOf(t, native)
 	t.Run("starts", func(t *testing.T) { checkStarts(t, binary) })
+	t.Run("is three programs", func(t *testing.T) { checkSubcommands(t, binary) })
 	t.Run("is what hack/build.sh builds", func(t *testing.T) {
 		built := buildFromDockerfile(t, file)
 		if !bytes.Equal(built, binary) {
@@ -216,5 +217,21 @@ func checkStarts(t *testing.T, binary []byte) {
 	}
 	if !strings.Contains(string(out), version) {
 		t.Errorf("--version says %q, not the version it was built with, %s", out, version)
+	}
+}
+
+// checkSubcommands: the operator, the checker and the store are one binary, of which each says what it lacks.
+func checkSubcommands(t *testing.T, binary []byte) {
+	file := filepath.Join(t.TempDir(), "wasmplugin-operator")
+	if err := os.WriteFile(file, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for subcommand, want := range map[string]string{"checker": "--socket must name", "store": "--bucket is required"} {
+		cmd := exec.CommandContext(t.Context(), file, subcommand)
+		cmd.Dir, cmd.Env = t.TempDir(), []string{}
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), want) {
+			t.Errorf("%s without flags: %v, want exit code 2 and %q; it says:\n%s", subcommand, err, want, out)
+		}
 	}
 }
