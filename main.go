@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -88,11 +89,23 @@ func manage(ctx context.Context, options options) error {
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	rendering := translate.Options{
-		RootNamespace: rootNamespace, AllowRootNamespaceScope: options.allowRootNamespaceScope, IstioVersion: options.istioVersion,
-		ResolveModules: options.modules.resolve, StoreURL: options.modules.storeURL,
-		RequireDigest: options.modules.requireDigest, RequireSignature: options.modules.requireSigned,
+	modules, err := options.modules.modules(ctx, manager, config)
+	if err != nil {
+		return err
 	}
+	if err := addController(ctx, manager, config, options, options.rendering(rootNamespace), modules); err != nil {
+		return err
+	}
+	if err := addProbes(manager); err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}
+
+// addController adds what works on plugins, and what tells the store of them, if there is one.
+func addController(ctx context.Context, manager ctrl.Manager, config *rest.Config, options options, rendering translate.Options,
+	modules *controllers.Modules,
+) error {
 	renderer, err := translate.Fingerprint(rendering)
 	if err != nil {
 		return err
@@ -100,10 +113,6 @@ func manage(ctx context.Context, options options) error {
 	watches, err := metadata.NewForConfigAndClient(config, manager.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("set up the watches of ConfigMaps: %w", err)
-	}
-	modules, err := options.modules.modules(manager, config)
-	if err != nil {
-		return err
 	}
 	reconciler := &controllers.WasmPluginReconciler{
 		Client:        manager.GetClient(),
@@ -118,16 +127,14 @@ func manage(ctx context.Context, options options) error {
 	if err := reconciler.SetupWithManager(ctx, manager, options.concurrency); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if modules != nil && modules.Store != nil {
-		references := &controllers.StoreReferences{Cache: manager.GetCache(), Store: modules.Store, Modules: modules}
-		if err := manager.Add(references); err != nil {
-			return fmt.Errorf("set up the telling of the store: %w", err)
-		}
+	if modules == nil || modules.Store == nil {
+		return nil
 	}
-	if err := addProbes(manager); err != nil {
-		return err
+	references := &controllers.StoreReferences{Cache: manager.GetCache(), Store: modules.Store, Modules: modules}
+	if err := manager.Add(references); err != nil {
+		return fmt.Errorf("set up the telling of the store: %w", err)
 	}
-	return manager.Start(ctx)
+	return nil
 }
 
 func addProbes(manager ctrl.Manager) error {

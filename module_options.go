@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,11 +88,16 @@ func (o *moduleOptions) check() error {
 	if o.interval < shortestResolveInterval {
 		return fmt.Errorf("--module-resolve-interval must be %s or more", shortestResolveInterval)
 	}
+	return o.checkStore()
+}
+
+func (o *moduleOptions) checkStore() error {
 	if o.storeURL == "" {
 		return nil
 	}
 	o.storeURL = strings.TrimSuffix(o.storeURL, "/")
-	if parsed, err := url.Parse(o.storeURL); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.RawQuery != "" {
+	parsed, err := url.Parse(o.storeURL)
+	if err != nil || parsed.Host == "" || !slices.Contains([]string{"http", "https"}, parsed.Scheme) || parsed.RawQuery != "" {
 		return errors.New("--store-url must be http:// or https:// and a host that proxies reach, without a query")
 	}
 	if o.storeUploadURL == "" || o.storeTokenFile == "" {
@@ -101,11 +107,11 @@ func (o *moduleOptions) check() error {
 }
 
 // modules sets up what resolves modules; nil where nothing does.
-func (o *moduleOptions) modules(manager ctrl.Manager, config *rest.Config) (*controllers.Modules, error) {
+func (o *moduleOptions) modules(ctx context.Context, manager ctrl.Manager, config *rest.Config) (*controllers.Modules, error) {
 	if !o.resolve {
 		return nil, nil //nolint:nilnil // no modules are resolved, and that is no error
 	}
-	parts, client, err := o.parts(manager, config)
+	parts, client, err := o.parts(ctx, manager, config)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +124,8 @@ func (o *moduleOptions) modules(manager ctrl.Manager, config *rest.Config) (*con
 	return modules, nil
 }
 
-func (o *moduleOptions) parts(manager ctrl.Manager, config *rest.Config) (parts resolve.Parts, client *store.Client, err error) {
-	fetching, err := o.fetching(config)
+func (o *moduleOptions) parts(ctx context.Context, manager ctrl.Manager, config *rest.Config) (parts resolve.Parts, client *store.Client, err error) {
+	fetching, err := o.fetching(ctx, config)
 	if err != nil {
 		return parts, nil, err
 	}
@@ -143,10 +149,10 @@ func (o *moduleOptions) parts(manager ctrl.Manager, config *rest.Config) (parts 
 }
 
 // fetching says from where modules may come.
-func (o *moduleOptions) fetching(config *rest.Config) (module.Options, error) {
+func (o *moduleOptions) fetching(ctx context.Context, config *rest.Config) (module.Options, error) {
 	options := module.Options{
 		BlockPrivate: o.blockPrivate, AllowLoopback: o.allowLoopback, ProxyFromEnvironment: o.useProxy, Limits: limits(),
-		Blocked: blocked(context.Background(), config, o.allowLoopback),
+		Blocked: blocked(ctx, config, o.allowLoopback),
 	}
 	for host := range strings.SplitSeq(o.insecure, ",") {
 		if host = strings.TrimSpace(host); host != "" {

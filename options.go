@@ -106,6 +106,15 @@ func (o *options) check(rest []string) error {
 	return o.modules.check()
 }
 
+// rendering is what the installation says to whoever renders.
+func (o options) rendering(rootNamespace string) translate.Options {
+	return translate.Options{
+		RootNamespace: rootNamespace, AllowRootNamespaceScope: o.allowRootNamespaceScope, IstioVersion: o.istioVersion,
+		ResolveModules: o.modules.resolve, StoreURL: o.modules.storeURL,
+		RequireDigest: o.modules.requireDigest, RequireSignature: o.modules.requireSigned,
+	}
+}
+
 func (o options) manager() ctrl.Options {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))

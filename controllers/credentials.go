@@ -15,7 +15,7 @@ import (
 )
 
 // noSecretRight is what to do where a Secret may not be read.
-const noSecretRight = "the operator has no right to Secrets of this namespace; add the namespace to the chart's value modules.secretNamespaces, or grant get on this Secret" //nolint:gosec // no credential
+const noSecretRight = "the operator has no right to Secrets of this namespace; add the namespace to the chart's value modules.secretNamespaces, or grant get on this Secret"
 
 // pullSecret reads the credentials of a registry, each time that they are needed: they are kept nowhere.
 func (r *WasmPluginReconciler) pullSecret(ctx context.Context, key types.NamespacedName) ([]byte, error) {

@@ -60,7 +60,7 @@ func (w *work) lookAgain(ctx context.Context) error {
 	case err == nil:
 		err = w.readNew(ctx, origin)
 	}
-	if err == nil || !(origin.moves() || FailureOf(err).Temporary) {
+	if err == nil || (!origin.moves() && !FailureOf(err).Temporary) {
 		return err
 	}
 	w.outcome = Outcome{Module: w.Known, Note: "Whether there is a newer module could not be found out: " + FailureOf(err).Message}

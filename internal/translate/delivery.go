@@ -66,16 +66,23 @@ func isImage(spec wasmv1alpha1.WasmPluginSpec) bool {
 // checkDelivery refuses what this installation's operator can't do with a module.
 func checkDelivery(in Input) error {
 	spec := in.Plugin.Spec
-	store := in.Delivery(spec) == wasmv1alpha1.DeliveryStore
 	if err := oneOf("spec.delivery", spec.Delivery, wasmv1alpha1.DeliveryStore, wasmv1alpha1.DeliveryDirect); err != nil {
 		return err
 	}
 	if field := needsResolving(spec); field != "" && !in.ResolveModules {
 		return notSupported(field, "this installation's operator doesn't look at modules (--resolve-modules=false); take it out")
 	}
-	switch {
-	case Verifies(spec) && !isImage(spec):
+	if Verifies(spec) && !isImage(spec) {
 		return invalid("spec.verification", "asks for a signature, which images in a registry have; push the module to one, or pin it with sha256")
+	}
+	return checkStore(in)
+}
+
+// checkStore refuses what only a store can do, where there is none.
+func checkStore(in Input) error {
+	spec := in.Plugin.Spec
+	store := in.Delivery(spec) == wasmv1alpha1.DeliveryStore
+	switch {
 	case store && in.StoreURL == "":
 		return notSupported("spec.delivery", "Store needs a store, and this installation has none; set Direct, or install with store.enabled")
 	case !store && moduleOfStore(spec):

@@ -49,13 +49,26 @@ func fingerprintInput(plugin *wasmv1alpha1.WasmPlugin, options Options) Input {
 	return Input{Plugin: plugin, Options: options, Sources: sources, Ties: []string{"a/b"}}
 }
 
-// fingerprintPlugins use every field that has an effect, and are in the root namespace and in another.
+// fingerprintPlugins are in the root namespace and in another.
 func fingerprintPlugins(rootNamespace string) []*wasmv1alpha1.WasmPlugin {
+	var plugins []*wasmv1alpha1.WasmPlugin
+	for _, spec := range fingerprintSpecs() {
+		for _, namespace := range []string{rootNamespace, rootNamespace + "-other"} {
+			plugins = append(plugins, &wasmv1alpha1.WasmPlugin{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a", UID: "u", Generation: 1}, Spec: spec,
+			})
+		}
+	}
+	return plugins
+}
+
+// fingerprintSpecs use every field that has an effect.
+func fingerprintSpecs() []wasmv1alpha1.WasmPluginSpec {
 	selector := wasmv1alpha1.WorkloadSelector{MatchLabels: map[string]wasmv1alpha1.LabelValue{"app": "a"}}
 	group := gatewayGroup
 	targets := []wasmv1alpha1.TargetReference{{Group: &group, Kind: kindGateway, Name: "g"}}
 	from := []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: wasmv1alpha1.RulesKeyReference{KeyReference: wasmv1alpha1.KeyReference{Name: "c", Key: "k"}}}}
-	specs := []wasmv1alpha1.WasmPluginSpec{
+	return []wasmv1alpha1.WasmPluginSpec{
 		{
 			URL: "h/a:1", SHA256: "", ImagePullPolicy: wasmv1alpha1.PullAlways, PluginName: "root",
 			Rules: &apiextensionsv1.JSON{Raw: []byte(`{"b":1.0,"a":"<"}`)}, Selector: selector,
@@ -95,13 +108,4 @@ func fingerprintPlugins(rootNamespace string) []*wasmv1alpha1.WasmPlugin {
 		{URL: "oci://h/a", Selector: selector, Type: wasmv1alpha1.PluginTypeNetwork, Phase: wasmv1alpha1.PhaseAuthn},
 		{URL: "oci://h/a", Selector: selector, Type: wasmv1alpha1.PluginTypeNetwork, FailStrategy: wasmv1alpha1.FailOpen, ProxyVersion: wasmv1alpha1.ProxyVersion{Minimum: "1.25"}},
 	}
-	var plugins []*wasmv1alpha1.WasmPlugin
-	for _, spec := range specs {
-		for _, namespace := range []string{rootNamespace, rootNamespace + "-other"} {
-			plugins = append(plugins, &wasmv1alpha1.WasmPlugin{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a", UID: "u", Generation: 1}, Spec: spec,
-			})
-		}
-	}
-	return plugins
 }
