@@ -55,6 +55,10 @@ func parseFlags(program string, args []string, output io.Writer) (options, error
 	var o options
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(output)
+	flags.Usage = func() {
+		fmt.Fprintf(output, "Usage: %s [manager] [flags]\n\nOther processes of the same binary: %s checker --help, %s store --help.\n\nFlags:\n", program, program, program)
+		flags.PrintDefaults()
+	}
 	config.RegisterFlags(flags)
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "Manage the cluster only while holding the lease; needed with more than one replica.")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the lease. Default: the pod's own.")

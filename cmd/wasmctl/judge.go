@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
@@ -83,6 +84,9 @@ func (j judge) of(document judged) (verdict, rendered, error) {
 	pair, err := translate.Translate(in)
 	if invalid, ok := errors.AsType[*translate.InvalidSpecError](err); ok {
 		result.refuse(invalid.Reason, problem{invalid.Field, invalid.Problem})
+		if invalid.Reason == wasmv1alpha1.ReasonNotSupported && j.StoreURL == "" && strings.Contains(invalid.Problem, "store") {
+			result.Notes = append(result.Notes, "wasmctl knows of no store; see --store-url.")
+		}
 		if invalid.Reason == wasmv1alpha1.ReasonReferenceNotFound && len(missing) > 0 {
 			result.Notes = append(result.Notes, "Only ConfigMaps and Secrets of the input are seen; name their files, too.")
 		}

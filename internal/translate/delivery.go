@@ -85,6 +85,8 @@ func checkStore(in Input) error {
 	switch {
 	case store && in.StoreURL == "":
 		return notSupported("spec.delivery", "Store needs a store, and this installation has none; set Direct, or install with store.enabled")
+	case !store && moduleOfStore(spec) && in.StoreURL != "":
+		return invalid("spec.delivery", "Direct doesn't work with a store:// url, which proxies can't read; take it out")
 	case !store && moduleOfStore(spec):
 		return notSupported("spec.url", "store:// needs a store, and this installation has none; install with store.enabled")
 	case !store && spec.ImagePullSecret != "":
