@@ -43,8 +43,8 @@ type jobs struct {
 type job struct {
 	id     string
 	cancel context.CancelFunc
-	// begun and ended are times; ended is zero while it runs.
-	begun, ended time.Time
+	// first is when it was asked for. ended is zero while it runs.
+	first, ended time.Time
 	attempts     int
 	// known says that outcome is that of the last attempt that came to an end.
 	known   bool
@@ -73,29 +73,24 @@ func (j *jobs) outcome(plugin types.NamespacedName, id string, again time.Durati
 		if current != nil {
 			current.cancel()
 		}
-		current = &job{id: id}
+		current = &job{id: id, first: time.Now()}
 		j.byPlugin[plugin] = current
 		j.begin(plugin, current, work)
 	}
-	if wait, more := current.untilNext(time.Now(), again); more && wait > 0 {
-		return resolvedModule{Outcome: current.outcome, wait: wait}
-	} else if more {
+	wait, more := current.untilNext(time.Now(), again)
+	if more && wait == 0 {
 		j.begin(plugin, current, work)
 	}
-	if current.ended.IsZero() {
-		found := resolvedModule{Outcome: current.outcome, resolving: !current.known}
-		if found.resolving {
-			found.wait = max(0, patience-time.Since(current.begun))
-		}
-		return found
+	found := resolvedModule{Outcome: current.outcome, resolving: !current.known, wait: wait}
+	if left := patience - time.Since(current.first); found.resolving && left > 0 {
+		found.quiet, found.wait = true, sooner(wait, left)
 	}
-	return resolvedModule{Outcome: current.outcome}
+	return found
 }
 
 func (j *jobs) begin(plugin types.NamespacedName, current *job, work func(context.Context) resolve.Outcome) {
 	ctx, cancel := context.WithTimeout(j.ctx, jobTimeout)
-	current.cancel, current.begun, current.ended = cancel, time.Now(), time.Time{}
-	current.attempts++
+	current.cancel, current.ended = cancel, time.Time{}
 	go func() {
 		defer cancel()
 		outcome := guarded(ctx, plugin, work)
@@ -104,7 +99,11 @@ func (j *jobs) begin(plugin types.NamespacedName, current *job, work func(contex
 		if j.byPlugin[plugin] != current {
 			return // nobody asks for it any more
 		}
-		current.outcome, current.known, current.ended = outcome, true, time.Now()
+		current.ended = time.Now()
+		if !outcome.Busy() {
+			current.outcome, current.known = outcome, true
+			current.attempts++
+		}
 		j.queue.Add(reconcile.Request{NamespacedName: plugin})
 	}()
 }
@@ -148,6 +147,8 @@ func (j *job) untilNext(now time.Time, again time.Duration) (time.Duration, bool
 	switch {
 	case j.ended.IsZero():
 		return 0, false
+	case !j.known:
+		pause = firstAttempt // it waits its turn
 	case j.outcome.Failure != nil:
 		pause = j.pause()
 	case j.outcome.Refusal != nil && again > 0:
@@ -164,10 +165,7 @@ func (j *job) untilNext(now time.Time, again time.Duration) (time.Duration, bool
 // pause is that after a failure.
 func (j *job) pause() time.Duration {
 	pause, longest := firstLookAgain, lastLookAgain
-	switch failure := j.outcome.Failure; {
-	case failure.Reason == string(module.Busy):
-		pause, longest = firstAttempt, firstAttempt // it only waits its turn
-	case failure.Temporary:
+	if j.outcome.Failure.Temporary {
 		pause, longest = firstAttempt, lastAttempt
 	}
 	for attempt := 1; attempt < j.attempts && pause < longest; attempt++ {

@@ -97,7 +97,6 @@ func TestPauses(t *testing.T) {
 	}{
 		"what may come by itself":  {failure(module.Unreachable, true, 0), 2 * time.Second, 2 * time.Minute},
 		"what needs somebody":      {failure(module.NotFound, false, 0), 15 * time.Second, 10 * time.Minute},
-		"its turn":                 {failure(module.Busy, true, 2*time.Second), 2 * time.Second, 2 * time.Second},
 		"what a server asked for":  {failure(module.Unreachable, true, time.Minute), time.Minute, 2 * time.Minute},
 		"a server that asks long":  {failure(module.Unreachable, true, time.Hour), time.Hour, time.Hour},
 		"a server that asks short": {failure(module.Unreachable, true, time.Millisecond), 2 * time.Second, 2 * time.Minute},
@@ -130,6 +129,37 @@ func TestPauses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTurn: whoever waits for a turn has not failed, asks again soon, and doesn't wait longer for it once it did fail.
+func TestTurn(t *testing.T) {
+	inJobWorld(t, func(w *jobWorld) {
+		w.answer = failure(module.Busy, true, 2*time.Second)
+		found := w.settle("a")
+		for range 12 {
+			if !found.resolving || found.Failure != nil || found.wait <= 0 || found.wait > firstAttempt+firstAttempt/5 {
+				t.Fatalf("got %+v", found)
+			}
+			for before := w.attempts; w.attempts == before; synctest.Wait() {
+				pass(found.wait)
+				found = w.ask("a")
+			}
+			if woken := w.take(); len(woken) != 1 {
+				t.Fatalf("woken %v", woken)
+			}
+			if found = w.ask("a"); found.quiet {
+				t.Errorf("still not worth telling: %+v", found)
+			}
+		}
+		w.answer = failure(module.Unreachable, true, 0)
+		for before := w.attempts; w.attempts == before; synctest.Wait() {
+			pass(found.wait)
+			w.ask("a")
+		}
+		if found = w.ask("a"); found.resolving || found.Failure == nil || found.wait > firstAttempt+firstAttempt/5 {
+			t.Errorf("got %+v", found)
+		}
+	})
 }
 
 // TestPausesDiffer: plugins that failed together don't try together.
@@ -220,8 +250,12 @@ func TestAnotherID(t *testing.T) {
 func TestPatience(t *testing.T) {
 	inJobWorld(t, func(w *jobWorld) {
 		hang := make(chan struct{})
-		work := func(context.Context) resolve.Outcome { <-hang; return resolve.Outcome{} }
-		ask := func() resolvedModule { return w.outcome(pluginNamed("auth"), "a", 0, work) }
+		ask := func() resolvedModule {
+			return w.outcome(pluginNamed("auth"), "a", 0, func(context.Context) resolve.Outcome {
+				<-hang
+				return resolve.Outcome{Module: resolve.Module{Digest: "d"}}
+			})
+		}
 		ask()
 		pass(patience / 4)
 		if found := ask(); !found.resolving || found.wait != 3*patience/4 {
@@ -234,6 +268,9 @@ func TestPatience(t *testing.T) {
 		close(hang)
 		if woken := w.take(); len(woken) != 1 {
 			t.Errorf("woken: %v", woken)
+		}
+		if found := ask(); !found.done() || found.Module.Digest != "d" {
+			t.Errorf("in the end: %+v", found)
 		}
 	})
 }

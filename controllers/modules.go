@@ -82,7 +82,9 @@ type resolvedModule struct {
 	resolve.Outcome
 	// resolving says that it is on its way. Outcome then is that of an earlier attempt, if there was one.
 	resolving bool
-	// wait is the time until the next attempt, or until it is worth telling that it takes long; 0 for neither.
+	// quiet says that it isn't worth telling yet: most are there by then.
+	quiet bool
+	// wait is the time until the next attempt, or until it is worth telling; 0 for neither.
 	wait time.Duration
 }
 

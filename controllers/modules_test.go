@@ -3,21 +3,16 @@
 package controllers
 
 import (
-	"errors"
 	"maps"
 	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
-	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 )
 
 func (w *world) wantCondition(conditionType string, status metav1.ConditionStatus, reason string, words ...string) {
@@ -46,7 +41,7 @@ func TestModule(t *testing.T) {
 		if !world.delivers(digestOf("image of one")) || world.delivers("auth:1") {
 			t.Error("proxies don't fetch by digest")
 		}
-		world.wantAsked(1, 0, 1)
+		world.wantAsked(1, 1)
 	})
 }
 
@@ -66,7 +61,7 @@ func TestSlowModule(t *testing.T) {
 		world.reconcileAll()
 		world.wantWrites("EnvoyFilter auth-config", "EnvoyFilter auth-filter", "status")
 		world.wantReady()
-		world.wantAsked(1, 0, 1)
+		world.wantAsked(1, 1)
 	})
 }
 
@@ -114,10 +109,10 @@ func TestModuleRefusesRules(t *testing.T) {
 		world.wantWrites("status")
 		world.wantRejected(wasmv1alpha1.ReasonRulesRejected, "spec.rules: ", "it wants a list", "stays in effect")
 		world.wantModule(metav1.ConditionTrue, wasmv1alpha1.ReasonResolved)
-		world.wantAsked(0, 0, 1)
+		world.wantAsked(0, 1)
 		world.run(24 * time.Hour)
 		world.wantWrites()
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 		if world.delivers(`{\"a\":1}`) {
 			t.Error("the refused rules are delivered")
 		}
@@ -137,13 +132,13 @@ func TestModuleSurvives(t *testing.T) {
 		world.startOver()
 		world.reconcileAll()
 		world.wantWrites()
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 
 		world.content = "two"
 		delete(world.children, "auth-config")
 		world.reconcileAll()
 		world.wantWrites("EnvoyFilter auth-config")
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 
 		for name, edit := range map[string]func(string) string{
 			"taken out":       func(string) string { return "" },
@@ -160,7 +155,7 @@ func TestModuleSurvives(t *testing.T) {
 			if got := world.children["auth-config"].Annotations[wasmv1alpha1.AnnotationModule]; got != good {
 				t.Errorf("is %s, was %s", got, good)
 			}
-			world.wantAsked(0, 0, 0)
+			world.wantAsked(0, 0)
 		}
 		world.wantReady()
 	})
@@ -174,7 +169,7 @@ func TestTagIsNotFollowed(t *testing.T) {
 		world.run(24 * time.Hour)
 		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Priority = new(int32(5)) })
 		world.run(time.Hour)
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 		if got := world.status.Module.Digest; got != digestOf("one") {
 			t.Errorf("in effect is %s", got)
 		}
@@ -238,7 +233,7 @@ func TestFollowedAfterRestart(t *testing.T) {
 		world.stand()
 		world.startOver()
 		world.reconcileAll()
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 		world.run(3 * followInterval)
 		if world.looks < 2 || world.looks > 4 {
 			t.Errorf("in three intervals: looks %d times", world.looks)
@@ -254,12 +249,12 @@ func TestRejectedSpecAsksNobody(t *testing.T) {
 		world.run(time.Hour)
 		world.wantCondition(wasmv1alpha1.ConditionAccepted, metav1.ConditionFalse, wasmv1alpha1.ReasonInvalidRules)
 		world.wantModule(metav1.ConditionUnknown, wasmv1alpha1.ReasonNotAccepted)
-		world.wantAsked(0, 0, 0)
+		world.wantAsked(0, 0)
 		world.wantWrites("status")
 	})
 }
 
-// TestPlugInGoes: a plugin that is deleted while its module is on its way leaves nothing behind.
+// TestPluginGoes: a plugin that is deleted while its module is on its way leaves nothing behind.
 func TestPluginGoes(t *testing.T) {
 	inModuleWorld(t, func(world *moduleWorld) {
 		world.slow = time.Minute
@@ -273,68 +268,4 @@ func TestPluginGoes(t *testing.T) {
 		}
 		world.wantWrites()
 	})
-}
-
-// TestPullSecret: the credentials are read when they are needed and go to the server; what is wrong with them is a sentence.
-func TestPullSecret(t *testing.T) {
-	const config = `{"auths":{"registry.example.com":{"auth":"aHVudGVyMg=="}}}`
-	secret := func(kind corev1.SecretType, key string) func(*moduleWorld) {
-		return func(w *moduleWorld) {
-			w.sources.set(&corev1.Secret{ObjectMeta: w.sources.meta("regcred"), Type: kind, Data: map[string][]byte{key: []byte(config)}})
-		}
-	}
-	answer := func(err error) func(*moduleWorld) {
-		return func(w *moduleWorld) { w.sources.errs["Secret regcred"] = err }
-	}
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "regcred", errors.New("no"))
-	tests := map[string]struct {
-		prepare func(*moduleWorld)
-		words   []string // none: it is taken
-		retries bool
-	}{
-		"good":             {secret(corev1.SecretTypeDockerConfigJson, corev1.DockerConfigJsonKey), nil, false},
-		"missing":          {func(*moduleWorld) {}, []string{`Secret "regcred" doesn't exist in namespace shop`, "create it"}, false},
-		"forbidden":        {answer(forbidden), []string{"can't be read", "modules.secretNamespaces", "grant get on this Secret"}, false},
-		"another type":     {secret(corev1.SecretTypeOpaque, corev1.DockerConfigJsonKey), []string{"not of type kubernetes.io/dockerconfigjson", "kubectl create secret docker-registry"}, false},
-		"an old type":      {secret(corev1.SecretTypeDockercfg, corev1.DockerConfigKey), []string{"not of type kubernetes.io/dockerconfigjson"}, false},
-		"another key":      {secret(corev1.SecretTypeDockerConfigJson, "config.json"), []string{"not of type"}, false},
-		"the API server":   {answer(errors.New("connection refused to 10.0.0.1")), []string{"the API server doesn't answer"}, true},
-		"an API server's ": {answer(apierrors.NewServiceUnavailable("hunter2")), []string{"the API server doesn't answer"}, true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			inModuleWorld(t, func(world *moduleWorld) {
-				world.reconciler.Options.StoreURL = "http://store.example.com"
-				world.plugin.Spec.ImagePullSecret = "regcred"
-				world.reconciler.Modules.Resolver = resolve.New(resolve.Parts{Fetcher: world, Checker: world, Store: anyStore{}, Cache: world.cache()})
-				test.prepare(world)
-				world.reconcileAll()
-				if test.words == nil {
-					world.wantReady()
-					if world.credentials != config {
-						t.Errorf("the registry gets %q", world.credentials)
-					}
-					if said := world.everything(); strings.Contains(said, "aHVudGVyMg==") {
-						t.Errorf("the credentials are in %s", said)
-					}
-					return
-				}
-				world.wantModule(metav1.ConditionFalse, string(module.InvalidPullSecret), append(test.words, "spec.imagePullSecret: ")...)
-				condition := wasmv1alpha1.ConditionStalled
-				if test.retries {
-					condition = wasmv1alpha1.ConditionReconciling
-				}
-				world.wantCondition(condition, metav1.ConditionTrue, string(module.InvalidPullSecret))
-				if said := world.everything(); strings.Contains(said, "hunter2") || strings.Contains(said, "10.0.0.1") {
-					t.Errorf("repeats what was said to it: %s", said)
-				}
-				world.wantAsked(0, 0, 0)
-				// It is mended without a change of the plugin.
-				clear(world.sources.errs)
-				secret(corev1.SecretTypeDockerConfigJson, corev1.DockerConfigJsonKey)(world)
-				world.run(20 * time.Second)
-				world.wantReady()
-			})
-		})
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -28,7 +29,10 @@ const referencesInterval = time.Minute
 // back what it lost. No running proxy notices.
 type StoreReferences struct {
 	// Cache holds the metadata of EnvoyFilters.
-	Cache client.Reader
+	Cache interface {
+		client.Reader
+		GetInformer(ctx context.Context, kind client.Object, options ...cache.InformerGetOption) (cache.Informer, error)
+	}
 	// Store takes the references, and answers which of them it lacks.
 	Store interface {
 		References(ctx context.Context, references []store.Reference) (missing []store.Reference, err error)
@@ -71,6 +75,10 @@ func (s *StoreReferences) tell(ctx context.Context) error {
 
 // users are the plugins whose pairs name a module in the store, by module.
 func (s *StoreReferences) users(ctx context.Context) (map[store.Reference][]types.NamespacedName, error) {
+	// At the start nobody has asked for them yet, and a part of them would pass for all.
+	if _, err := s.Cache.GetInformer(ctx, partial(translate.EnvoyFilterKind)); err != nil {
+		return nil, fmt.Errorf("wait for the EnvoyFilters: %w", err)
+	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(translate.EnvoyFilterKind.GroupVersion().WithKind(translate.EnvoyFilterKind.Kind + "List"))
 	if err := s.Cache.List(ctx, list, client.MatchingLabels{

@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -30,17 +31,21 @@ func (r *WasmPluginReconciler) policy(ctx context.Context, in translate.Input) (
 	for _, identity := range in.Plugin.Spec.Verification.Identities {
 		policy.Identities = append(policy.Identities, signature.Identity(identity))
 	}
-	return policy, r.setTrustRoot(&policy, in)
+	err := setTrustRoot(&policy, in)
+	return policy, err
 }
 
 // setTrustRoot takes the plugin's own trust root for that of the installation.
-func (r *WasmPluginReconciler) setTrustRoot(policy *signature.Policy, in translate.Input) (err error) {
+func setTrustRoot(policy *signature.Policy, in translate.Input) (err error) {
 	const field = "spec.verification.trustRoot"
 	switch root := in.Plugin.Spec.Verification.TrustRoot; {
 	case root.Inline != "":
 		policy.TrustRoot = []byte(root.Inline)
 	case root.ConfigMapKeyRef.Name != "":
 		policy.TrustRoot, err = keyFromConfigMap(in, field, root.ConfigMapKeyRef)
+		if failure, is := errors.AsType[*resolve.Failure](err); is {
+			failure.Reason = string(module.InvalidTrustRoot)
+		}
 	case len(policy.Identities) > 0 && len(policy.TrustRoot) == 0:
 		err = &resolve.Failure{Reason: string(module.InvalidTrustRoot), Message: field + " is not set, and the installation has none (--signature-trust-root); give the trusted_root.json of the Sigstore that the identities are of"}
 	}

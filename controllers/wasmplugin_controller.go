@@ -117,7 +117,7 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		return ctrl.Result{}, nil
 	}
 	resolved, err := r.resolve(ctx, plugin, children)
-	if err != nil || (resolved.module.resolving && resolved.module.wait > 0) {
+	if err != nil || resolved.module.quiet {
 		return ctrl.Result{RequeueAfter: resolved.module.wait}, err
 	}
 	observed := maps.Clone(children)

@@ -72,11 +72,10 @@ func (w *work) verdict(ctx context.Context, id string, request drystart.Request)
 	if known, ok := w.cache.verdict(id); ok {
 		return known, nil
 	}
-	release, err := enter(ctx, w.checking)
-	if err != nil {
+	if err := w.checking.Acquire(ctx, 1); err != nil {
 		return verdict{}, err
 	}
-	defer release()
+	defer w.checking.Release(1)
 	// Another plugin may have asked the same meanwhile.
 	if known, ok := w.cache.verdict(id); ok {
 		return known, nil

@@ -40,22 +40,26 @@ func TestLook(t *testing.T) {
 		check   func(t *testing.T, outcome Outcome, known Module)
 	}{
 		"the same": {
-			func(*bench) {}, []string{resolve},
+			func(*bench) {},
+			[]string{resolve},
 			func(t *testing.T, outcome Outcome, known Module) { wantNote(t, outcome, known) },
 		},
 		"the same, signed": {
-			(*bench).withPolicy, []string{resolve, "signatures image of one"},
+			(*bench).withPolicy,
+			[]string{resolve, "signatures image of one"},
 			func(t *testing.T, outcome Outcome, known Module) {
 				known.VerifiedBy = "cosign key spec.verification.keys[0]"
 				wantNote(t, outcome, known)
 			},
 		},
 		"the same, but the signature was taken back": {
-			func(b *bench) { b.withPolicy(); b.unsigned[manifestOf("one")] = true }, []string{resolve, "signatures image of one"},
+			func(b *bench) { b.withPolicy(); b.unsigned[manifestOf("one")] = true },
+			[]string{resolve, "signatures image of one"},
 			func(t *testing.T, outcome Outcome, _ Module) { wantFailure(t, outcome, "NotSigned", false) },
 		},
 		"moved": {
-			func(b *bench) { b.moveTo("two") }, []string{resolve, fetchTwo, "put two", "check two"},
+			func(b *bench) { b.move() },
+			[]string{resolve, fetchTwo, "put two", "check two"},
 			func(t *testing.T, outcome Outcome, _ Module) {
 				if outcome.Failure != nil || outcome.Module.Digest != digestOf("two") || outcome.Module.Manifest != manifestOf("two") || !outcome.Module.Stored {
 					t.Errorf("got %+v (%v)", outcome, outcome.Failure)
@@ -63,12 +67,13 @@ func TestLook(t *testing.T) {
 			},
 		},
 		"moved to what nobody signed": {
-			func(b *bench) { b.withPolicy(); b.moveTo("two"); b.unsigned[manifestOf("two")] = true },
+			func(b *bench) { b.withPolicy(); b.move(); b.unsigned[manifestOf("two")] = true },
 			[]string{resolve, fetchTwo, "signatures image of two"},
 			func(t *testing.T, outcome Outcome, _ Module) { wantFailure(t, outcome, "NotSigned", false) },
 		},
 		"moved to what refuses the rules": {
-			func(b *bench) { b.moveTo("two"); b.refuses["two"] = refused }, []string{resolve, fetchTwo, "put two", "check two"},
+			func(b *bench) { b.move(); b.refuses["two"] = refused },
+			[]string{resolve, fetchTwo, "put two", "check two"},
 			func(t *testing.T, outcome Outcome, _ Module) {
 				if outcome.Refusal == nil || !outcome.Refusal.OfRules || outcome.Module.Digest != digestOf("two") {
 					t.Errorf("got %+v (%v)", outcome, outcome.Failure)
@@ -76,14 +81,16 @@ func TestLook(t *testing.T) {
 			},
 		},
 		"moved to no module": {
-			func(b *bench) { b.moveTo("two"); b.errs[fetchTwo] = module.NewError(module.NotWasm, "is a web page") }, []string{resolve, fetchTwo},
+			func(b *bench) { b.move(); b.errs[fetchTwo] = module.NewError(module.NotWasm, "is a web page") },
+			[]string{resolve, fetchTwo},
 			func(t *testing.T, outcome Outcome, _ Module) { wantFailure(t, outcome, "NotWasm", false, "web page") },
 		},
 		"moved to what can't be read at the moment": {
 			func(b *bench) {
-				b.moveTo("two")
+				b.move()
 				b.errs[fetchTwo] = module.NewError(module.Unreachable, "the connection broke off")
-			}, []string{resolve, fetchTwo},
+			},
+			[]string{resolve, fetchTwo},
 			func(t *testing.T, outcome Outcome, known Module) {
 				wantNote(t, outcome, known, "newer module", "broke off")
 			},
@@ -91,19 +98,23 @@ func TestLook(t *testing.T) {
 		"unreachable": {
 			func(b *bench) {
 				b.errs["resolve"] = module.NewError(module.Unreachable, "the server refuses connections")
-			}, []string{resolve},
+			},
+			[]string{resolve},
 			func(t *testing.T, outcome Outcome, known Module) { wantNote(t, outcome, known, "refuses connections") },
 		},
 		"denied": {
-			func(b *bench) { b.errs["resolve"] = module.NewError(module.Denied, "the server denies access") }, []string{resolve},
+			func(b *bench) { b.errs["resolve"] = module.NewError(module.Denied, "the server denies access") },
+			[]string{resolve},
 			func(t *testing.T, outcome Outcome, known Module) { wantNote(t, outcome, known, "denies access") },
 		},
 		"the tag is gone": {
-			func(b *bench) { b.errs["resolve"] = module.NewError(module.NotFound, "there is nothing of that name") }, []string{resolve},
+			func(b *bench) { b.errs["resolve"] = module.NewError(module.NotFound, "there is nothing of that name") },
+			[]string{resolve},
 			func(t *testing.T, outcome Outcome, known Module) { wantNote(t, outcome, known, "nothing of that name") },
 		},
 		"moved, and the store is down": {
-			func(b *bench) { b.moveTo("two"); b.errs["put"] = &store.Error{Kind: store.Unreachable} }, []string{resolve, fetchTwo, "put two"},
+			func(b *bench) { b.move(); b.errs["put"] = &store.Error{Kind: store.Unreachable} },
+			[]string{resolve, fetchTwo, "put two"},
 			func(t *testing.T, outcome Outcome, _ Module) { wantFailure(t, outcome, "StoreUnavailable", true) },
 		},
 	}
@@ -144,7 +155,7 @@ func TestLookOfWebServer(t *testing.T) {
 	b.errs["fetch"] = module.NewError(module.Unreachable, "the server refuses connections")
 	wantNote(t, b.resolve(fetch), known, "refuses connections")
 	clear(b.errs)
-	b.moveTo("two")
+	b.move()
 	if outcome := b.resolve(fetch, "put two", "check two"); outcome.Failure != nil || outcome.Module.Digest != digestOf("two") {
 		t.Errorf("got %+v (%v)", outcome, outcome.Failure)
 	}
@@ -160,17 +171,19 @@ func TestRestore(t *testing.T) {
 	}{
 		"from the folder":         {func(*bench) {}, []string{"put one"}, nil},
 		"from the registry":       {(*bench).forget, []string{pinned, "put one"}, nil},
-		"though the tag moved on": {func(b *bench) { b.forget(); b.moveTo("two") }, []string{pinned, "put one"}, nil},
+		"though the tag moved on": {func(b *bench) { b.forget(); b.move() }, []string{pinned, "put one"}, nil},
 		"not from anywhere": {
 			func(b *bench) {
 				b.forget()
 				b.errs["fetch"] = module.NewError(module.NotFound, "there is nothing of that name")
 			},
-			[]string{pinned}, []string{"lost the module", "proxies that start now", "nothing of that name"},
+			[]string{pinned},
+			[]string{"lost the module", "proxies that start now", "nothing of that name"},
 		},
 		"into a store that is down": {
 			func(b *bench) { b.errs["put"] = &store.Error{Kind: store.Unreachable} },
-			[]string{"put one"}, []string{"lost the module"},
+			[]string{"put one"},
+			[]string{"lost the module"},
 		},
 	}
 	for name, test := range tests {
@@ -191,7 +204,7 @@ func TestRestore(t *testing.T) {
 		known := b.stand()
 		clear(b.stored)
 		b.forget()
-		b.moveTo("two")
+		b.move()
 		b.request.Restore = true
 		wantNote(t, b.resolve("fetch "+webURL), known, "lost the module", "another one by now")
 		if len(b.stored) != 0 {
@@ -217,7 +230,7 @@ func TestCapability(t *testing.T) {
 		t.Errorf("the store has %v", b.stored)
 	}
 	b.request.Look = true
-	b.moveTo("two")
+	b.move()
 	second := b.stand()
 	if second.Digest != digestOf("two") || second.Capability != first.Capability || b.stored[store.Path(second.Digest, second.Capability)] != "two" {
 		t.Errorf("got %+v after %+v", second, first)
@@ -233,90 +246,5 @@ func TestCapability(t *testing.T) {
 	}
 	if text := b.request.Known.String(); strings.Contains(text, pullSecretValue) {
 		t.Errorf("the pair would carry the Secret: %s", text)
-	}
-}
-
-// TestUploaded: modules of the store itself, by tag and by digest.
-func TestUploaded(t *testing.T) {
-	one, two := digestOf(uploaded("one")), digestOf(uploaded("two"))
-	b := newBench(t, storeURL)
-	outcome := b.resolve("tag shop/auth:1", "read shop/auth@uploaded one", "put "+uploaded("one"), "check "+uploaded("one"))
-	found := outcome.Module
-	if outcome.Failure != nil || found.Digest != one || found.Source != "store://auth@"+one || found.ABI != "0.2.1" || found.Size != int64(len(uploaded("one"))) {
-		t.Fatalf("got %+v (%v)", found, outcome.Failure)
-	}
-	if found.Capability == "" {
-		t.Error("whoever uploaded it didn't publish it to the whole cluster")
-	}
-	b.request.Known, b.request.Look = found, true
-	wantNote(t, b.resolve("tag shop/auth:1"), found)
-	b.moveTo("two")
-	if outcome := b.resolve("tag shop/auth:1", "read shop/auth@uploaded two", "put "+uploaded("two"), "check "+uploaded("two")); outcome.Module.Digest != two {
-		t.Errorf("got %+v (%v)", outcome, outcome.Failure)
-	}
-	b.errs["tag"] = &store.Error{Kind: store.Unreachable}
-	wantNote(t, b.resolve("tag shop/auth:1"), found, "newer module")
-	b.request.Look = false
-	b.forget()
-	clear(b.errs)
-	clear(b.stored)
-	b.request.Start = starts(`{"a":1}`)
-	b.uploads["store://auth:0"] = uploaded("one") // it keeps what any tag names
-	b.resolve("get uploaded one", "read shop/auth@uploaded one", "check "+uploaded("one"))
-}
-
-// TestUploadedFails: what the store says becomes the reason.
-func TestUploadedFails(t *testing.T) {
-	tests := map[string]struct {
-		prepare   func(*bench)
-		reason    string
-		temporary bool
-	}{
-		"no such tag":       {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.NotFound} }, "NotFound", false},
-		"down":              {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.Unreachable} }, "StoreUnavailable", true},
-		"down between both": {func(b *bench) { b.errs["read"] = &store.Error{Kind: store.Unreachable} }, "StoreUnavailable", true},
-		"gone between both": {func(b *bench) { b.errs["read"] = &store.Error{Kind: store.NotFound} }, "NotFound", false},
-		"no right":          {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.Denied} }, "StoreUnavailable", true},
-		"no module":         {func(b *bench) { b.uploads[storeURL] = "<html>" }, "NotWasm", false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, storeURL)
-			test.prepare(b)
-			wantFailure(t, b.resolver.Resolve(t.Context(), b.request), test.reason, test.temporary)
-		})
-	}
-}
-
-func TestParseOrigin(t *testing.T) {
-	digest := strings.TrimPrefix(digestOf("one"), "sha256:")
-	tests := map[string]struct {
-		url, sha256     string
-		name, tag, kept string
-		stored, moves   bool
-		kind            string
-	}{
-		"a tag":                      {"store://auth:1.4", "", "auth", "1.4", "", true, true, "store"},
-		"no tag":                     {"store://auth", "", "auth", "latest", "", true, true, "store"},
-		"a tag, pinned beside it":    {"store://auth:1", digest, "auth", "1", "sha256:" + digest, true, false, "store"},
-		"an image":                   {imageURL, "", "", "", "", false, true, "oci"},
-		"an image, pinned beside it": {imageURL, digest, "", "", "", false, false, "oci"},
-		"an image without a scheme":  {"registry.example.com/auth", "", "", "", "", false, true, "oci"},
-		"a file":                     {webURL, "", "", "", "", false, true, "http"},
-		"a file, pinned":             {webURL, digest, "", "", "", false, false, "http"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			origin, err := ParseOrigin(test.url, test.sha256)
-			if err != nil || origin.name != test.name || origin.tag != test.tag || origin.digest != test.kept {
-				t.Errorf("got %+v, %v", origin, err)
-			}
-			if origin.Stored() != test.stored || origin.moves() != test.moves || origin.kind() != test.kind {
-				t.Errorf("stored %t, moves %t, kind %s", origin.Stored(), origin.moves(), origin.kind())
-			}
-		})
-	}
-	if _, err := ParseOrigin("ftp://example.com/x", ""); module.KindOf(err) != module.InvalidReference {
-		t.Errorf("got %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // recentFor is how long plugins share what one of them was given.
-const recentFor = 30 * time.Second
+const recentFor = 10 * time.Second
 
 // recent are modules that were just read. Many plugins of a namespace that ask for the same, as they do when they are
 // installed together, cost a registry that counts its pulls only a few.

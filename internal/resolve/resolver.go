@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
@@ -40,7 +42,8 @@ type Resolver struct {
 	cache   *Cache
 	recent  recent
 	// fetching and checking bound the modules that are held in memory.
-	fetching, checking chan struct{}
+	fetching *turns
+	checking *semaphore.Weighted
 }
 
 // Parts are what a Resolver works with.
@@ -52,16 +55,14 @@ type Parts struct {
 	Cache   *Cache
 }
 
-const (
-	mostFetches = 16
-	mostChecks  = 2
-)
+// mostChecks is as many as the checker runs at a time.
+const mostChecks = 2
 
 // New makes a Resolver.
 func New(parts Parts) *Resolver {
 	return &Resolver{
 		fetcher: parts.Fetcher, checker: parts.Checker, store: parts.Store, cache: parts.Cache,
-		fetching: make(chan struct{}, mostFetches), checking: make(chan struct{}, mostChecks),
+		fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
 	}
 }
 
@@ -142,6 +143,11 @@ func (r *Resolver) Resolve(ctx context.Context, request Request) Outcome {
 		metrics.ModuleResolutionSeconds.WithLabelValues(source).Observe(time.Since(began).Seconds())
 	}
 	return w.outcome
+}
+
+// Busy says that nothing was found out, since too much is being fetched: the same is to be asked again soon.
+func (o Outcome) Busy() bool {
+	return o.Failure != nil && o.Failure.Reason == string(module.Busy)
 }
 
 // result is a word for what came of it.

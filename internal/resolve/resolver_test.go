@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,8 +122,11 @@ func TestNothingStands(t *testing.T) {
 			b.errs["signatures"] = module.NewError(module.TimedOut, "too slow")
 		}, "TimedOut", true, "too slow", []string{fetch, "signatures image of one"}},
 		"the store is down": {func(b *bench) { b.errs["put"] = down }, wasmv1alpha1.ReasonStoreUnavailable, true, "", []string{fetch, "put one"}},
-		"the checker is down": {func(b *bench) { b.errs["check"] = errors.New("the checker doesn't answer") },
-			wasmv1alpha1.ReasonCheckerUnavailable, true, "doesn't answer", []string{fetch, "put one", "check one"}},
+		"the checker is down": {
+			func(b *bench) { b.errs["check"] = errors.New("the checker doesn't answer") },
+			wasmv1alpha1.ReasonCheckerUnavailable, true, "doesn't answer",
+			[]string{fetch, "put one", "check one"},
+		},
 		"no pair": {func(b *bench) {
 			b.request.Start = func(Module) (drystart.Request, error) {
 				return drystart.Request{}, &Failure{Reason: "NotSupported", Message: "can't be rendered"}
@@ -154,7 +155,7 @@ func TestNothingStands(t *testing.T) {
 func TestOtherRules(t *testing.T) {
 	b := newBench(t, imageURL)
 	known := b.stand()
-	b.moveTo("two")
+	b.move()
 	b.request.Start = starts(`{"a":1}`)
 	outcome := b.resolve("check one")
 	if outcome.Module.Digest != known.Digest || outcome.Module.Check == known.Check {
@@ -239,57 +240,6 @@ func TestWithoutDryStart(t *testing.T) {
 	}
 }
 
-// TestLoadsFromNearest: a module that is to be tried with other rules comes from where it is nearest.
-func TestLoadsFromNearest(t *testing.T) {
-	pinned := "fetch oci://registry.example.com/auth@" + manifestOf("one")
-	tests := map[string]struct {
-		prepare func(*bench)
-		calls   []string
-	}{
-		"the folder":         {func(*bench) {}, []string{"check one"}},
-		"the store":          {(*bench).forget, []string{"get one", "check one"}},
-		"the registry":       {func(b *bench) { b.forget(); clear(b.stored) }, []string{"get one", pinned, "check one"}},
-		"a store that fails": {func(b *bench) { b.forget(); b.errs["get"] = errors.New("down") }, []string{"get one", pinned, "check one"}},
-		"no store":           {func(b *bench) { b.forget(); b.request.Store = false }, []string{pinned, "check one"}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, imageURL)
-			b.stand()
-			b.moveTo("two")
-			test.prepare(b)
-			b.request.Start = starts(`{"a":1}`)
-			if outcome := b.resolve(test.calls...); outcome.Failure != nil || outcome.Module.Digest != digestOf("one") {
-				t.Fatalf("got %+v (%+v)", outcome, outcome.Failure)
-			}
-			// It is at hand from now on, unless the store had it.
-			b.request.Start = starts(`{"a":2}`)
-			if outcome := b.resolver.Resolve(t.Context(), b.request); outcome.Failure != nil {
-				t.Errorf("then %+v", outcome.Failure)
-			}
-			for _, call := range b.take() {
-				if strings.HasPrefix(call, "fetch") {
-					t.Errorf("fetches again: %s", call)
-				}
-			}
-		})
-	}
-}
-
-// TestLoadsNoOther: a web server can't be asked for what it served once. Another module is never taken for it.
-func TestLoadsNoOther(t *testing.T) {
-	b := newBench(t, webURL)
-	b.request.Store = false
-	b.stand()
-	b.moveTo("two")
-	b.forget()
-	b.request.Start = starts(`{"a":1}`)
-	wantFailure(t, b.resolve("fetch "+webURL), "DigestMismatch", false, digestOf("one"), digestOf("two"))
-	if len(b.started) != 1 {
-		t.Errorf("tried %d times", len(b.started))
-	}
-}
-
 // TestNoOtherNamespacesModule: what is at hand for one namespace is fetched again for another, with its own credentials.
 func TestNoOtherNamespacesModule(t *testing.T) {
 	b := newBench(t, imageURL)
@@ -299,47 +249,6 @@ func TestNoOtherNamespacesModule(t *testing.T) {
 	b.request.PullSecret = nil
 	b.errs["fetch"] = module.NewError(module.Denied, "the server denies access")
 	wantFailure(t, b.resolve("fetch "+imageURL), "Denied", false)
-}
-
-// TestRecent: many plugins that are installed together with one module cost the registry one pull. A look, another
-// namespace and another request get no share of it, and nothing lasts.
-func TestRecent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, imageURL)
-		b.withPolicy()
-		first := b.resolve("fetch "+imageURL, "signatures image of one", "put one", "check one")
-		if diff := cmp.Diff(first, b.resolve("put one")); diff != "" {
-			t.Errorf("the second gets another (-want +got):\n%s", diff)
-		}
-		again := []string{"fetch " + imageURL, "signatures image of one", "put one"}
-		base := b.request
-		for name, change := range map[string]func(*Request){
-			"a look":            func(r *Request) { r.Look = true },
-			"another namespace": func(r *Request) { r.Namespace = "other" },
-			"another request":   func(r *Request) { r.ID = "r2" },
-		} {
-			t.Log(name)
-			b.request = base
-			change(&b.request)
-			b.resolve(again...)
-		}
-		b.request = base
-		<-time.After(recentFor + time.Second) // by the clock of the bubble
-		b.resolve(again...)
-		if len(b.resolver.recent.modules) != 1 {
-			t.Errorf("remembers %v", b.resolver.recent.modules)
-		}
-	})
-}
-
-// TestNotRecent: what failed, or isn't signed, is nobody's share.
-func TestNotRecent(t *testing.T) {
-	b := newBench(t, imageURL)
-	b.withPolicy()
-	b.unsigned[manifestOf("one")] = true
-	for range 2 {
-		wantFailure(t, b.resolve("fetch "+imageURL, "signatures image of one"), "NotSigned", false)
-	}
 }
 
 // TestMasked: words that were kept for one plugin are masked for each that they are told to, whose secrets may be others.
@@ -362,8 +271,10 @@ func TestMasked(t *testing.T) {
 // TestCancelled: whoever stops asking is told nothing that could be taken for the server's fault.
 func TestCancelled(t *testing.T) {
 	b := newBench(t, imageURL)
-	for range mostFetches {
-		b.resolver.fetching <- struct{}{}
+	for range mostOfNamespace {
+		if _, err := b.resolver.fetching.enter(t.Context(), b.request.Namespace); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -372,5 +283,9 @@ func TestCancelled(t *testing.T) {
 	}
 	if asked := b.take(); asked != nil {
 		t.Errorf("asks %v though no place is free", asked)
+	}
+	b.request.Namespace = "another"
+	if outcome := b.resolver.Resolve(t.Context(), b.request); outcome.Failure != nil {
+		t.Errorf("another namespace waits, too: %+v", outcome.Failure)
 	}
 }

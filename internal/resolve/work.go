@@ -16,13 +16,15 @@ type work struct {
 	*Resolver
 	Request
 	outcome Outcome
-	// content is the module's bytes, where they are at hand.
+	// content is the module's bytes, where they are at hand. leave ends the turn that was taken for them.
 	content []byte
+	leave   func()
 }
 
 // run goes from the URL to a module that is where proxies fetch it, and starts. Nothing is put into the store that isn't
 // verified.
 func (w *work) run(ctx context.Context) error {
+	defer w.letGo()
 	if err := w.find(ctx); err != nil {
 		return err
 	}
@@ -34,8 +36,24 @@ func (w *work) run(ctx context.Context) error {
 		return err
 	}
 	// What waits for its turn to be started is kept on disk.
-	w.content = nil
+	w.letGo()
 	return w.check(ctx)
+}
+
+// takeTurn waits until a module may be read.
+func (w *work) takeTurn(ctx context.Context) (err error) {
+	if w.leave == nil {
+		w.leave, err = w.fetching.enter(ctx, w.Namespace)
+	}
+	return err
+}
+
+// letGo ends the turn, and with it the right to hold a module in memory.
+func (w *work) letGo() {
+	if w.leave != nil {
+		w.leave()
+	}
+	w.content, w.leave = nil, nil
 }
 
 // find takes the module that is known, or reads one.
@@ -69,11 +87,9 @@ func (w *work) lookAgain(ctx context.Context) error {
 
 // readNew reads a module, verifies it, and keeps it at hand.
 func (w *work) readNew(ctx context.Context, origin Origin) error {
-	release, err := enter(ctx, w.fetching)
-	if err != nil {
+	if err := w.takeTurn(ctx); err != nil {
 		return err
 	}
-	defer release()
 	if same, ok := w.recent.get(w.Namespace, w.ID); ok && !w.Look {
 		w.outcome.Module = same
 		return nil
@@ -171,11 +187,9 @@ func (w *work) load(ctx context.Context) ([]byte, error) {
 			return content, nil
 		}
 	}
-	release, err := enter(ctx, w.fetching)
-	if err != nil {
+	if err := w.takeTurn(ctx); err != nil {
 		return nil, err
 	}
-	defer release()
 	read, content, err := w.read(ctx, w.pinned())
 	switch {
 	case err != nil:
@@ -188,14 +202,4 @@ func (w *work) load(ctx context.Context) ([]byte, error) {
 	}
 	w.cache.Put(w.Namespace, found.Digest, content)
 	return content, nil
-}
-
-// enter takes one of the places, when one is free.
-func enter(ctx context.Context, places chan struct{}) (release func(), err error) {
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

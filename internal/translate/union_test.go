@@ -135,7 +135,18 @@ func TestReferences(t *testing.T) {
 		{SecretKeyRef: source("b", "x")}, {ConfigMapKeyRef: source("b", "x")}, {ConfigMapKeyRef: source("b", "y")},
 	}
 	plugin.Spec.Overrides = []wasmv1alpha1.Override{{RulesFrom: []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: source("a", "x")}}}}
-	want := []rules.Object{{Kind: rules.ConfigMap, Name: "a"}, {Kind: rules.ConfigMap, Name: "b"}, {Kind: rules.Secret, Name: "b"}}
+	key := wasmv1alpha1.KeyReference{Name: "signer", Key: "x"}
+	plugin.Spec.Verification = wasmv1alpha1.Verification{
+		Keys:      []wasmv1alpha1.VerificationKey{{ConfigMapKeyRef: key}, {SecretKeyRef: wasmv1alpha1.KeyReference{Name: "private"}}, {Inline: "key"}},
+		TrustRoot: wasmv1alpha1.TrustRoot{ConfigMapKeyRef: wasmv1alpha1.KeyReference{Name: "root", Key: "x"}},
+	}
+	want := []rules.Object{
+		{Kind: rules.ConfigMap, Name: "a"},
+		{Kind: rules.ConfigMap, Name: "b"},
+		{Kind: rules.ConfigMap, Name: "root"},
+		{Kind: rules.ConfigMap, Name: "signer"},
+		{Kind: rules.Secret, Name: "b"},
+	}
 	if got := translate.References(plugin.Spec); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

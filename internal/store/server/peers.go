@@ -41,30 +41,35 @@ func ServicePeers(address string) (Peers, string, error) {
 		return func(context.Context) ([]string, error) { return listed, nil }, "", nil
 	}
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" {
-		return nil, "", errors.New("the peers must read HOST:PORT, with the name of a headless Service")
+	if err != nil || host == "" || port == "" || strings.Contains(port, ",") {
+		return nil, "", errors.New("the peers must read HOST:PORT, with the name of a headless Service, or be a list of IP:PORT with commas")
 	}
 	find := func(ctx context.Context) ([]string, error) {
-		addresses, err := net.DefaultResolver.LookupHost(ctx, host)
-		if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
-			return nil, nil // no replica is there yet
+		others, err := otherAddresses(ctx, host)
+		for i := range others {
+			others[i] = net.JoinHostPort(others[i], port)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("look up the other replicas: %w", err)
-		}
-		own, err := net.InterfaceAddrs()
-		if err != nil {
-			return nil, fmt.Errorf("list this replica's own addresses: %w", err)
-		}
-		var others []string
-		for _, address := range addresses {
-			if !slices.ContainsFunc(own, func(mine net.Addr) bool { return isAddress(mine, address) }) {
-				others = append(others, net.JoinHostPort(address, port))
-			}
-		}
-		return others, nil
+		return others, err
 	}
 	return find, host, nil
+}
+
+// otherAddresses are those of a name that are not this machine's own.
+func otherAddresses(ctx context.Context, host string) ([]string, error) {
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
+		return nil, nil // no replica is there yet
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the other replicas: %w", err)
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list this replica's own addresses: %w", err)
+	}
+	return slices.DeleteFunc(addresses, func(address string) bool {
+		return slices.ContainsFunc(own, func(mine net.Addr) bool { return isAddress(mine, address) })
+	}), nil
 }
 
 // listedPeers are the addresses of a list, nil if it is none.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -239,7 +240,15 @@ func TestServicePeers(t *testing.T) {
 	if others, err := find(t.Context()); err != nil || len(others) != 1 || others[0] != net.JoinHostPort("192.0.2.7", "8443") {
 		t.Errorf("%v, %v", others, err)
 	}
-	for _, address := range []string{"", "store", ":8443", "store:"} {
+	// A list is taken as it is, and each is known by its own address.
+	find, host, err = ServicePeers("127.0.0.1:8443,[::1]:8444")
+	if err != nil || host != "" {
+		t.Fatal(host, err)
+	}
+	if listed, err := find(t.Context()); err != nil || !slices.Equal(listed, []string{"127.0.0.1:8443", "[::1]:8444"}) {
+		t.Errorf("%v, %v", listed, err)
+	}
+	for _, address := range []string{"", "store", ":8443", "store:", "127.0.0.1:8443,store:8443", "127.0.0.1:8443,"} {
 		if _, _, err := ServicePeers(address); err == nil {
 			t.Errorf("%q is taken", address)
 		}
