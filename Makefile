@@ -64,7 +64,7 @@ control-plane: ## Puts Kubernetes, Istio and Envoy into the cache folder (minute
 
 .PHONY: tools
 tools: ## Builds the tools into the cache folder (minutes, the first time).
-	@hack/tool controller-gen crd-ref-docs setup-envtest gotestsum helm golangci-lint golangci-lint-kube-api-linter >/dev/null
+	@hack/tool controller-gen crd-ref-docs setup-envtest gotestsum helm registry cosign golangci-lint golangci-lint-kube-api-linter >/dev/null
 
 ##@ Code
 
@@ -149,7 +149,7 @@ test-conformance-oldest: ## The same with the oldest supported Istio.
 
 .PHONY: test-e2e
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.
-	@hack/tool helm >/dev/null
+	@hack/tool helm registry cosign >/dev/null
 	@hack/test.sh e2e . ./test/chain/... ./test/story/... ./test/e2e/...
 
 .PHONY: test-checker

@@ -21,11 +21,11 @@ func judgeModule(module resolvedModule, observation *status.Observation) bool {
 		failure := module.Failure
 		observation.ModuleResolved = status.NotResolved(failure.Reason, failure.Message, stands, failure.Temporary)
 	case module.Refusal != nil && !module.Refusal.OfRules:
-		problem := "the plugin doesn't start: " + module.Refusal.Words
+		problem := "the plugin doesn't start: " + module.Refusal.Words()
 		observation.ModuleResolved = status.NotResolved(wasmv1alpha1.ReasonModuleRejected, problem, stands, false)
 	case module.Refusal != nil:
 		observation.ModuleResolved = status.Resolved(moduleNotes(module.Outcome)...)
-		problem := fmt.Sprintf("%s: the plugin refuses them: %s", module.Refusal.Field, module.Refusal.Words)
+		problem := fmt.Sprintf("%s: the plugin refuses them: %s", module.Refusal.Field, module.Refusal.Words())
 		observation.Accepted = status.RulesRejected(problem, stands)
 		observation.Applied = status.NotApplied(stands)
 		return false

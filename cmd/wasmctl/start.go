@@ -30,7 +30,7 @@ func (r rendered) start(ctx context.Context, content []byte, result *verdict) er
 		if summary.OfRules() {
 			reason = wasmv1alpha1.ReasonRulesRejected
 		}
-		result.refuse(reason, problem{summary.Field(), r.in.Mask(summary.Refused.Words())})
+		result.refuse(reason, problem{summary.Field(), drystart.Words(summary.Refused.Reason, r.in.Mask(summary.Refused.Said()))})
 	}
 	return ctx.Err()
 }

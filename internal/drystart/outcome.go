@@ -48,11 +48,15 @@ func (s Summary) Field() string {
 	}
 }
 
-// Words are why an instance was refused, with the last of what the plugin said itself.
-func (v Verdict) Words() string {
-	words := v.Reason
-	if logs := v.Logs; len(logs) > 0 {
-		words += "; the plugin said: " + strings.Join(logs[max(0, len(logs)-mostWords):], " | ")
+// Said is the last of what the plugin said itself.
+func (v Verdict) Said() string {
+	return strings.Join(v.Logs[max(0, len(v.Logs)-mostWords):], " | ")
+}
+
+// Words are why a plugin was refused, with what it said itself.
+func Words(reason, said string) string {
+	if said == "" {
+		return reason
 	}
-	return words
+	return reason + "; the plugin said: " + said
 }

@@ -61,7 +61,7 @@ func (w *work) check(ctx context.Context) error {
 	}
 	if w.outcome.Refusal = known.Refusal; known.Refusal != nil {
 		// What was kept is of a plugin with the same rules, of which others may have been secret.
-		known.Refusal.Words = w.Mask(known.Refusal.Words)
+		known.Refusal.Said = w.Mask(known.Refusal.Said)
 	}
 	found.Check, found.Unsure = id, known.Unsure
 	return nil
@@ -104,7 +104,8 @@ func (w *work) start(ctx context.Context, request drystart.Request) (_ verdict, 
 	}
 	metrics.DryStarts.WithLabelValues(metrics.DryStartRefused).Inc()
 	result.Refusal = &Refusal{
-		OfRules: summary.OfRules(), Field: summary.Field(), Words: w.Mask(summary.Refused.Words()), Exhausted: summary.Refused.Exhausted,
+		OfRules: summary.OfRules(), Field: summary.Field(), Exhausted: summary.Refused.Exhausted,
+		Reason: summary.Refused.Reason, Said: w.Mask(summary.Refused.Said()),
 	}
 	return result, nil
 }

@@ -124,11 +124,15 @@ type Refusal struct {
 	// OfRules: the plugin starts, but not with these rules, of the field.
 	OfRules bool   `json:"ofRules,omitempty"`
 	Field   string `json:"field"`
-	// Words are a sentence, with the plugin's own words.
-	Words string `json:"words"`
+	// Reason is the operator's word for it, Said the plugin's own.
+	Reason string `json:"reason"`
+	Said   string `json:"said,omitempty"`
 	// Exhausted: for the time or memory that it took, which another checker may have.
 	Exhausted bool `json:"-"`
 }
+
+// Words are a sentence, with the plugin's own words.
+func (r Refusal) Words() string { return drystart.Words(r.Reason, r.Said) }
 
 // Resolve does all that a request asks for.
 func (r *Resolver) Resolve(ctx context.Context, request Request) Outcome {

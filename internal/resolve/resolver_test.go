@@ -174,11 +174,11 @@ func TestRefusal(t *testing.T) {
 	}{
 		"rules": {
 			drystart.Verdict{Outcome: drystart.Refused, Stage: drystart.StageConfigure, Reason: "it says no", Logs: []string{"error: ok:test is none"}},
-			Refusal{OfRules: true, Field: "spec.rules", Words: "it says no; the plugin said: error: *** is none"},
+			Refusal{OfRules: true, Field: "spec.rules", Reason: "it says no", Said: "error: *** is none"},
 		},
 		"module": {
 			drystart.Verdict{Outcome: drystart.Refused, Stage: drystart.StageLoad, Reason: "it traps"},
-			Refusal{Field: "spec.url", Words: "it traps"},
+			Refusal{Field: "spec.url", Reason: "it traps"},
 		},
 	}
 	for name, test := range tests {
@@ -254,15 +254,15 @@ func TestNoOtherNamespacesModule(t *testing.T) {
 // TestMasked: words that were kept for one plugin are masked for each that they are told to, whose secrets may be others.
 func TestMasked(t *testing.T) {
 	b := newBench(t, imageURL)
-	b.refuses["one"] = drystart.Verdict{Outcome: drystart.Refused, Stage: drystart.StageConfigure, Reason: "ok:test is none"}
+	b.refuses["one"] = drystart.Verdict{Outcome: drystart.Refused, Stage: drystart.StageConfigure, Reason: "no", Logs: []string{"error: ok:test is none"}}
 	mask := b.request.Mask
 	b.request.Mask = func(words string) string { return words }
 	for _, test := range []struct {
 		mask func(string) string
 		want string
-	}{{b.request.Mask, "ok:test is none"}, {mask, "*** is none"}} {
+	}{{b.request.Mask, "no; the plugin said: error: ok:test is none"}, {mask, "no; the plugin said: error: *** is none"}} {
 		b.request.Mask = test.mask
-		if refusal := b.resolver.Resolve(t.Context(), b.request).Refusal; refusal == nil || refusal.Words != test.want {
+		if refusal := b.resolver.Resolve(t.Context(), b.request).Refusal; refusal == nil || refusal.Words() != test.want {
 			t.Errorf("got %+v, want %q", refusal, test.want)
 		}
 	}

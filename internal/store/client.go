@@ -104,6 +104,15 @@ func (c *Client) OpenLocal(ctx context.Context, ref Reference) (io.ReadCloser, e
 	return c.open(ctx, ref, url.Values{"local": {"true"}})
 }
 
+// Have makes the replica that answers have a module: where it lacks it, it fetches it from the others first.
+func (c *Client) Have(ctx context.Context, ref Reference) error {
+	content, err := c.open(ctx, ref, nil)
+	if err != nil {
+		return err
+	}
+	return content.Close() // what counts is that it was opened
+}
+
 func (c *Client) open(ctx context.Context, ref Reference, extra url.Values) (io.ReadCloser, error) {
 	if err := ref.Check(); err != nil {
 		return nil, newError(Invalid, "%s", err)

@@ -89,7 +89,7 @@ func (c *Cluster) start(ctx context.Context, options ClusterOptions) error {
 	c.Config = &rest.Config{
 		Host:            "https://" + local(forAPIServer.ports[0]),
 		BearerToken:     admin.Token,
-		TLSClientConfig: rest.TLSClientConfig{CAData: c.certs.ca},
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.certs.serving.CA},
 		QPS:             -1,
 	}
 	if err := c.WriteKubeconfig(c.Kubeconfig, admin.Token); err != nil {
@@ -139,8 +139,8 @@ func (c *Cluster) apiServer(etcd int, reserved *reservation, more []string) Comm
 			// Without these two it looks for another address of the machine, and fails where there is none.
 			"--advertise-address=127.0.0.1",
 			"--endpoint-reconciler-type=none",
-			"--tls-cert-file=" + c.certs.servingCert,
-			"--tls-private-key-file=" + c.certs.servingKey,
+			"--tls-cert-file=" + c.certs.serving.CertFile,
+			"--tls-private-key-file=" + c.certs.serving.KeyFile,
 			"--cert-dir=" + c.dir,
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + c.certs.serviceAccountPub,
@@ -191,8 +191,8 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 			"--leader-elect=false",
 			"--bind-address=127.0.0.1",
 			"--secure-port=" + strconv.Itoa(reserved.ports[0]),
-			"--tls-cert-file=" + c.certs.servingCert,
-			"--tls-private-key-file=" + c.certs.servingKey,
+			"--tls-cert-file=" + c.certs.serving.CertFile,
+			"--tls-private-key-file=" + c.certs.serving.KeyFile,
 		},
 		LogFile: filepath.Join(c.dir, "kube-controller-manager.log"),
 		Ready: func(ctx context.Context) error {

@@ -96,6 +96,7 @@ func (p *CountingProxy) count(_ net.Conn, state http.ConnState) {
 		p.connections++
 	case http.StateClosed, http.StateHijacked:
 		p.connections--
+	default: // it stays open
 	}
 }
 

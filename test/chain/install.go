@@ -57,21 +57,22 @@ func Install(ctx context.Context, progress io.Writer, parts ...Part) (*Binaries,
 	for _, part := range parts {
 		args = append(args, string(part))
 	}
-	if err := runGuarded(ctx, progress, "bash", args...); err != nil {
+	install := exec.CommandContext(ctx, "bash", args...)
+	install.Stdout, install.Stderr = progress, progress
+	if err := runGuarded(ctx, install); err != nil {
 		return nil, fmt.Errorf("hack/control-plane.sh could not install %v: %w", parts, err)
 	}
 	return binaries(ctx, root)
 }
 
-// runGuarded runs a command that must not leave anything running, whatever happens to this process or to ctx.
-func runGuarded(ctx context.Context, progress io.Writer, name string, args ...string) error {
+// runGuarded runs a command, made with ctx, that must not leave anything running, whatever happens to this process or to
+// ctx.
+func runGuarded(ctx context.Context, cmd *exec.Cmd) error {
 	g, err := startGuard()
 	if err != nil {
 		return err
 	}
 	defer g.end()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdout, cmd.Stderr = progress, progress
 	cmd.WaitDelay = time.Second
 	g.join(cmd)
 	if err := cmd.Run(); err != nil {

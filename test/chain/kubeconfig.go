@@ -28,7 +28,7 @@ func (c *Cluster) WriteKubeconfig(path, token string) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters[name] = &clientcmdapi.Cluster{
 		Server:                   c.Config.Host,
-		CertificateAuthorityData: c.certs.ca,
+		CertificateAuthorityData: c.certs.serving.CA,
 	}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}

@@ -154,7 +154,7 @@ func httpOK(ctx context.Context, url string) error { return clientOK(ctx, plain,
 // httpsOK is httpOK for a server with the cluster's certificate.
 func (c *Cluster) httpsOK(ctx context.Context, url string) error {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(c.certs.ca)
+	roots.AppendCertsFromPEM(c.certs.serving.CA)
 	return clientOK(ctx, newClient(roots), url)
 }
 

@@ -75,8 +75,9 @@ func (d *demo) installChart() error {
 
 func (d *demo) startOperator() error {
 	d.step("Start the operator")
-	say("There are no nodes here, so the chart's Deployment starts no pod. The demo runs the operator itself, with the\n" +
-		"Deployment's arguments, on free ports, and with a token of its ServiceAccount: it may do what the chart allows.")
+	say("There are no nodes here, so the chart's Deployments start no pods. The demo runs their containers itself: the manager,\n" +
+		"the checker, which starts modules on trial, and two replicas of the store, from which proxies fetch them. They have\n" +
+		"the Deployments' arguments, on free ports, and tokens of their ServiceAccounts: they may do what the chart allows.")
 	if err := d.world.StartOperator(d.ctx); err != nil {
 		return err
 	}

@@ -28,7 +28,9 @@ func (d *demo) applySamples() error {
 	for _, line := range []string{
 		"kubectl wait --for=condition=Ready wasmp --all -A --timeout=30s",
 		"kubectl get wasmp -A",
+		"kubectl get wasmp basic-auth -n " + chain.IstioNamespace + " -o yaml | sed -n '/^  module:/,/source:/p'",
 		"kubectl get envoyfilters -A -L wasm.solarmesh.io/plugin,wasm.solarmesh.io/role",
+		"kubectl get envoyfilter basic-auth-config -n " + chain.IstioNamespace + " -o yaml | grep -E ' (uri|sha256): '",
 	} {
 		if err := d.shell(line); err != nil {
 			return err

@@ -44,9 +44,15 @@ type gateway struct {
 // gateway starts one that listens on n ports.
 func (s space) gateway(ctx context.Context, name string, n int) gateway {
 	GinkgoHelper()
+	return s.labelled(ctx, name, n, nil)
+}
+
+// labelled starts one whose proxies have more labels.
+func (s space) labelled(ctx context.Context, name string, n int, labels map[string]string) gateway {
+	GinkgoHelper()
 	ports, err := chain.FreePorts(n)
 	Expect(err).NotTo(HaveOccurred())
-	g := story.Gateway{Namespace: s.namespace, Name: name, Label: s.namespace + "-" + name, Ports: ports}
+	g := story.Gateway{Namespace: s.namespace, Name: name, Label: s.namespace + "-" + name, Labels: labels, Ports: ports}
 	proxy, err := world.StartGateway(ctx, g)
 	Expect(err).NotTo(HaveOccurred())
 	stopAtEnd(proxy)

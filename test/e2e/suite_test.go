@@ -53,7 +53,13 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(world.Stop()).To(Succeed()) })
 	Expect(world.StartMesh(ctx)).To(Succeed())
-	_, err = world.InstallChart(ctx)
+	Expect(world.StartRegistry(ctx)).To(Succeed())
+	// The chart makes a Role in each of these, which must be there before.
+	for _, namespace := range secretSpaces {
+		_, err = world.Shell(ctx, "kubectl create namespace "+namespace)
+		Expect(err).NotTo(HaveOccurred())
+	}
+	_, err = world.InstallChart(ctx, chartValues()...)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(world.StartOperator(ctx)).To(Succeed())
 	// Nothing that the specs do is an error of the operator's.

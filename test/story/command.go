@@ -3,7 +3,6 @@
 package story
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
 // Shell runs a command line in which kubectl and helm act as the cluster's administrator, and returns what it printed on
@@ -72,11 +73,5 @@ func (w *World) helmBinary(ctx context.Context) (string, error) {
 	if path := os.Getenv("HELM"); path != "" {
 		return path, nil
 	}
-	var out bytes.Buffer
-	cmd := w.command(ctx, filepath.Join(w.Root, "hack", "tool"), "helm")
-	cmd.Stdout, cmd.Stderr = &out, w.progress
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("cannot build helm: %w", err)
-	}
-	return strings.TrimSpace(out.String()), nil
+	return chain.Tool(ctx, w.progress, "helm")
 }

@@ -5,6 +5,7 @@ package story
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +21,8 @@ type Gateway struct {
 	// Label is the value of the label istio on its proxies. Istio gives a Gateway to the proxies of all namespaces with
 	// its label, so no two share one.
 	Label string
+	// Labels are further ones of its proxies.
+	Labels map[string]string
 	// Ports are those it listens on.
 	Ports []int
 }
@@ -57,9 +60,9 @@ func (g Gateway) URL(path string) string {
 
 // StartGateway starts a proxy of a gateway, and waits until each port answers.
 func (w *World) StartGateway(ctx context.Context, g Gateway) (*chain.Proxy, error) {
-	proxy, err := w.StartProxy(ctx, chain.ProxyOptions{
-		Name: g.Name, Namespace: g.Namespace, Labels: map[string]string{"istio": g.Label},
-	})
+	labels := map[string]string{"istio": g.Label}
+	maps.Copy(labels, g.Labels)
+	proxy, err := w.StartProxy(ctx, chain.ProxyOptions{Name: g.Name, Namespace: g.Namespace, Labels: labels})
 	if err != nil {
 		return nil, err
 	}

@@ -5,15 +5,10 @@ package story
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"path/filepath"
-	"regexp"
-	"time"
+	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
@@ -31,34 +26,35 @@ const HelmInstall = "helm install " + Release + " charts/wasmplugin-operator" +
 // waitForCRD returns when the API server knows WasmPlugins; helm does not wait for that.
 const waitForCRD = "kubectl wait --for=condition=Established crd/wasmplugins.wasm.solarmesh.io --timeout=30s"
 
-// tokenLife is long, since nobody renews the token, as the kubelet would.
-const tokenLife = 7 * 24 * time.Hour
-
-// InstallChart installs the chart and starts the garbage collector, which looks for new kinds when it starts. It returns
-// what helm printed.
-func (w *World) InstallChart(ctx context.Context) (string, error) {
-	out, err := w.Shell(ctx, HelmInstall)
+// InstallChart installs the chart, with some values such as store.enabled=false, and starts the garbage collector, which
+// looks for new kinds when it starts. It returns what helm printed.
+func (w *World) InstallChart(ctx context.Context, values ...string) (string, error) {
+	command := []string{HelmInstall}
+	for _, value := range append(w.registryValues(), values...) {
+		command = append(command, "--set '"+value+"'")
+	}
+	out, err := w.Shell(ctx, strings.Join(command, " "))
 	if err != nil {
 		return out, err
 	}
 	if _, err := w.Shell(ctx, waitForCRD); err != nil {
 		return out, err
 	}
+	if err := w.trustRegistry(ctx); err != nil {
+		return out, err
+	}
 	return out, w.Cluster.StartControllerManager(ctx)
 }
 
-// StartOperator starts what the installed Deployment would start if there were nodes: the same arguments with ports that
-// are free here, and a token of its ServiceAccount.
-func (w *World) StartOperator(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(w.Cluster.Config)
-	if err != nil {
+// StartOperator starts what the installed Deployments would start if there were nodes: the store, if there is one and it
+// does not run, the checker, and the manager, to whose arguments more are added. A token of the ServiceAccount says what it
+// may do.
+func (w *World) StartOperator(ctx context.Context, more ...string) error {
+	// The store first: its certificate is replaced then.
+	if err := w.startStoreOnce(ctx); err != nil {
 		return err
 	}
-	deployment, err := client.AppsV1().Deployments(OperatorNamespace).Get(ctx, Release, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("the chart's Deployment: %w", err)
-	}
-	kubeconfig, err := w.kubeconfig(ctx, client, deployment)
+	p, err := w.newPod(ctx, Release, filepath.Join(w.Dir, "pod"))
 	if err != nil {
 		return err
 	}
@@ -66,58 +62,65 @@ func (w *World) StartOperator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	health := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	w.OperatorArgs = operatorArgs(deployment, kubeconfig, health, fmt.Sprintf("127.0.0.1:%d", ports[1]))
-	w.Operator, err = chain.Start(ctx, chain.Command{
-		Name:    "operator",
-		Path:    w.OperatorBinary,
-		Args:    w.OperatorArgs,
-		Env:     operatorEnv(deployment),
-		LogFile: filepath.Join(w.Dir, "operator.log"),
-		Ready: func(ctx context.Context) error {
-			answer, err := chain.Probe{URL: "http://" + health + "/readyz"}.Do(ctx)
-			if err != nil {
-				return err
-			}
-			return chain.Status(http.StatusOK)(answer)
-		},
-	})
+	health, metrics := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	instead := map[string]string{"health-probe-bind-address": health, "metrics-bind-address": metrics}
+	if w.Store != nil {
+		instead["store-url"] = w.Store.URL()
+		instead["store-upload-url"] = "https://" + w.Store.upload.address()
+	}
+	if p.has("checker-socket") {
+		if err := w.startChecker(ctx, p); err != nil {
+			return err
+		}
+	}
+	command, err := p.command("manager", instead)
+	if err != nil {
+		return err
+	}
+	// The registries and servers of the specs are on this machine, as nothing of a real cluster is.
+	command.Args = append(command.Args, "--kubeconfig="+p.kubeconfig, "--leader-election-namespace="+OperatorNamespace,
+		"--allow-loopback-addresses")
+	command.Args = append(command.Args, more...)
+	command.Ready = readyAt(health)
+	w.OperatorArgs, w.MetricsURL = command.Args, "https://"+metrics+"/metrics"
+	w.Operator, err = chain.Start(ctx, command)
 	return err
 }
 
-// kubeconfig writes one with the rights of the Deployment's ServiceAccount.
-func (w *World) kubeconfig(ctx context.Context, client kubernetes.Interface, deployment *appsv1.Deployment) (string, error) {
-	account := deployment.Spec.Template.Spec.ServiceAccountName
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		ExpirationSeconds: new(int64(tokenLife.Seconds())),
-	}}
-	answer, err := client.CoreV1().ServiceAccounts(OperatorNamespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
+// RestartOperator stops the manager and starts it with further arguments instead of those it was given before.
+func (w *World) RestartOperator(ctx context.Context, more ...string) error {
+	if err := w.Operator.Stop(); err != nil {
+		return err
+	}
+	return w.StartOperator(ctx, more...)
+}
+
+// startStoreOnce starts the store if the chart has one and it does not run yet.
+func (w *World) startStoreOnce(ctx context.Context) error {
+	if w.Store != nil {
+		return nil
+	}
+	deployment, err := w.storeDeployment(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
 	if err != nil {
-		return "", fmt.Errorf("no token for the operator's ServiceAccount %s: %w", account, err)
+		return err
 	}
-	path := filepath.Join(w.Dir, "operator.kubeconfig")
-	return path, w.Cluster.WriteKubeconfig(path, answer.Status.Token)
+	return w.startStore(ctx, deployment)
 }
 
-var bindAddress = regexp.MustCompile(`^--(health-probe|metrics)-bind-address=.*$`)
-
-// operatorArgs are the Deployment's. What a pod finds in its own file system is said by flags.
-func operatorArgs(deployment *appsv1.Deployment, kubeconfig, health, metrics string) []string {
-	args := []string{"--kubeconfig=" + kubeconfig, "--leader-election-namespace=" + OperatorNamespace}
-	addresses := map[string]string{"health-probe": health, "metrics": metrics}
-	for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
-		if match := bindAddress.FindStringSubmatch(arg); match != nil {
-			arg = "--" + match[1] + "-bind-address=" + addresses[match[1]]
+// startChecker starts the pod's second container anew: a restart of the Deployment restarts both.
+func (w *World) startChecker(ctx context.Context, p *pod) error {
+	if w.Checker != nil {
+		if err := w.Checker.Stop(); err != nil {
+			return err
 		}
-		args = append(args, arg)
 	}
-	return args
-}
-
-func operatorEnv(deployment *appsv1.Deployment) []string {
-	var env []string
-	for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
-		env = append(env, variable.Name+"="+variable.Value)
+	command, err := p.command("checker", nil)
+	if err != nil {
+		return err
 	}
-	return env
+	w.Checker, err = chain.Start(ctx, command)
+	return err
 }

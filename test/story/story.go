@@ -39,10 +39,18 @@ type World struct {
 	Helm, OperatorBinary string
 	OperatorArgs         []string
 
-	Cluster  *chain.Cluster
-	Istiod   *chain.Istiod
-	Modules  *chain.ModuleServer
-	Operator *chain.Process
+	Cluster *chain.Cluster
+	Istiod  *chain.Istiod
+	Modules *chain.ModuleServer
+	Store   *Store
+	// Registry asks for the password PullPassword; Cosign signs what is in it.
+	Registry     *chain.Registry
+	PullPassword string
+	Cosign       *chain.Cosign
+	// Operator is the manager, Checker the other container of its pod.
+	Operator, Checker *chain.Process
+	// MetricsURL is where the manager has its metrics.
+	MetricsURL string
 
 	proxies  []*chain.Proxy
 	progress io.Writer
@@ -97,8 +105,16 @@ func (w *World) Stop() error {
 	for _, proxy := range w.proxies {
 		errs = append(errs, proxy.Stop())
 	}
-	if w.Operator != nil {
-		errs = append(errs, w.Operator.Stop())
+	for _, process := range []*chain.Process{w.Operator, w.Checker} {
+		if process != nil {
+			errs = append(errs, process.Stop())
+		}
+	}
+	if w.Store != nil {
+		errs = append(errs, w.Store.Stop())
+	}
+	if w.Registry != nil {
+		errs = append(errs, w.Registry.Stop())
 	}
 	if w.Modules != nil {
 		errs = append(errs, w.Modules.Stop())

@@ -24,6 +24,8 @@ const (
 	fetchTimeout = 2 * time.Minute
 	// fetchesAtOnce bounds what strangers can make the replicas ask one another, since anybody can ask for any digest.
 	fetchesAtOnce = 8
+	// spreadBound is how long the manager waits for the other replicas to have a module, too.
+	spreadBound = 30 * time.Second
 	// asksAtOnce bounds the modules that a replica fetches on its own account.
 	asksAtOnce = 4
 )
@@ -196,6 +198,24 @@ func (p *peers) take(ctx context.Context, client *store.Client, key string, ref 
 	defer func() { _ = content.Close() }()
 	_, err = p.storage.put(ctx, key, hexOf(ref.Digest), content)
 	return err
+}
+
+// spread makes the other replicas have a module that was just brought to this one, so that nothing is lost with one disk.
+// One that can't be asked gets it later, by its own rounds.
+func (p *peers) spread(ctx context.Context, ref store.Reference) error {
+	clients, err := p.all(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, spreadBound)
+	defer cancel()
+	failed := make([]error, len(clients))
+	var group sync.WaitGroup
+	for i, client := range clients {
+		group.Go(func() { failed[i] = client.Have(ctx, ref) })
+	}
+	group.Wait()
+	return errors.Join(failed...)
 }
 
 // learn takes over the newest set that a peer knows. It says how many peers could not be asked.

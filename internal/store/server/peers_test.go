@@ -66,12 +66,13 @@ func (r *replica) serves(t *testing.T, content []byte, capability string) int {
 	return status
 }
 
-// The manager brings a module to one replica, and the proxy asks the other a moment later.
-func TestPeerHasIt(t *testing.T) {
+// The replica was away when the module came, and is asked for it by many proxies at once.
+func TestPeerFetchesOnce(t *testing.T) {
 	one, two := pair(t)
 	content, capability := plugin(strings.Repeat("a", 1<<20)), store.NewCapability()
 	for _, of := range []string{"", capability} {
-		if err := one.client(t).Put(t.Context(), digestOf(content), of, content); err != nil {
+		ref := store.Reference{Digest: digestOf(content), Capability: of}
+		if _, err := one.storage.put(t.Context(), moduleKey(ref), hexOf(ref.Digest), bytes.NewReader(content)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +90,44 @@ func TestPeerHasIt(t *testing.T) {
 	if fetched := testutil.ToFloat64(one.metrics.requests.WithLabelValues(kindFetch, "200")); fetched != 2 {
 		t.Errorf("20 proxies made the replica fetch %v modules, want 2", fetched)
 	}
-	// It is kept, and the manager's reads find it too.
+}
+
+// TestNewModuleCounts: a replica that starts before the manager speaks again is not ready without a module that just came.
+func TestNewModuleCounts(t *testing.T) {
+	one, two := pair(t)
+	if _, err := one.client(t).References(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	content := plugin("new")
+	if err := one.client(t).Put(t.Context(), digestOf(content), "", content); err != nil {
+		t.Fatal(err)
+	}
+	if named := one.references.get().References; len(named) != 1 || named[0].Digest != digestOf(content) {
+		t.Errorf("got %v", named)
+	}
+	await(t, "the peer counts it, too", func() bool { return len(two.references.get().References) == 1 })
+	// The manager's word counts more.
+	if _, err := one.client(t).References(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if named := one.references.get().References; len(named) != 0 {
+		t.Errorf("got %v", named)
+	}
+}
+
+// The manager brings a module to one replica, and both have it.
+func TestPeerHasIt(t *testing.T) {
+	one, two := pair(t)
+	content, capability := plugin(strings.Repeat("a", 1<<20)), store.NewCapability()
+	for _, of := range []string{"", capability} {
+		if err := one.client(t).Put(t.Context(), digestOf(content), of, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if fetched := testutil.ToFloat64(one.metrics.requests.WithLabelValues(kindFetch, "200")); fetched != 2 {
+		t.Errorf("the replica fetched %v modules, want 2", fetched)
+	}
+	// It is there before the manager writes a pair, and the manager's reads find it too.
 	one.stop()
 	if status := two.serves(t, content, capability); status != http.StatusOK {
 		t.Errorf("without the other: status %d", status)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,19 @@ func (r *references) replace(ctx context.Context, named []store.Reference) error
 	// A clock that was wrong, here or in another replica, must not make an old set win for ever.
 	revision := max(now.UnixNano(), r.get().Revision+1)
 	return r.accept(ctx, inUse{Revision: revision, Received: now, References: named})
+}
+
+// add counts a module that was just brought, until the manager's next set, which names it as soon as a pair does: a replica
+// that starts meanwhile is not ready without it. Before the first set of all there is nothing to add it to.
+func (r *references) add(ctx context.Context, ref store.Reference) error {
+	r.change.Lock()
+	defer r.change.Unlock()
+	known := r.get()
+	if known.Received.IsZero() || slices.Contains(known.References, ref) {
+		return nil
+	}
+	named := append(slices.Clone(known.References), ref)
+	return r.accept(ctx, inUse{Revision: known.Revision + 1, Received: known.Received, References: named})
 }
 
 // adopt takes another replica's set over, if it is newer.

@@ -101,6 +101,12 @@ func (s *Server) putModule(w http.ResponseWriter, request *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.references.add(request.Context(), ref); err != nil {
+		return err
+	}
+	if err := s.peers.spread(request.Context(), ref); err != nil {
+		s.log.Info("Not every replica has a new module yet", "digest", ref.Digest, "why", err.Error())
+	}
 	respond(w, code, store.TaggedModule{Digest: ref.Digest, Size: size})
 	return nil
 }

@@ -61,6 +61,9 @@ type behavior struct {
 	Status uint32 `json:"status"`
 	// PauseMilliseconds is how long /probe/pause waits for the body, once or twice.
 	PauseMilliseconds uint32 `json:"pauseMilliseconds"`
+	// Log makes it log its whole configuration when it starts, as a warning. Refuse lets it log that too, and not start.
+	Log    bool `json:"log"`
+	Refuse bool `json:"refuse"`
 	// Connections makes it a plugin for connections instead of requests.
 	Connections *connections `json:"connections"`
 }
@@ -99,6 +102,12 @@ func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
 		proxywasm.LogInfof("probe only echoes a configuration that it cannot read: %v", err)
 	}
 	p.behavior = fields.Probe
+	if p.behavior.Log || p.behavior.Refuse {
+		proxywasm.LogWarnf("probe was given %s", p.configuration)
+	}
+	if p.behavior.Refuse {
+		return types.OnPluginStartStatusFailed
+	}
 	if p.behavior.PauseMilliseconds > 0 {
 		if err := proxywasm.SetTickPeriodMilliSeconds(p.behavior.PauseMilliseconds); err != nil {
 			proxywasm.LogCriticalf("probe got no clock: %v", err)

@@ -25,6 +25,7 @@ func TestRequests(t *testing.T) {
 		t.Run(runner+"/status", func(t *testing.T) { testStatus(t, option()) })
 		t.Run(runner+"/names", func(t *testing.T) { testNames(t, option()) })
 		t.Run(runner+"/pause", func(t *testing.T) { testPause(t, option()) })
+		t.Run(runner+"/refuse", func(t *testing.T) { testRefuse(t, option()) })
 		t.Run(runner+"/trap", func(t *testing.T) { testTrap(t, option()) })
 	}
 }
@@ -128,6 +129,18 @@ func testPause(t *testing.T, option *proxytest.EmulatorOption) {
 	checkAnswer(t, host.GetSentLocalResponse(without), statusOK, "")
 	host.Tick()
 	checkAnswer(t, host.GetSentLocalResponse(without), statusOK, "no body came")
+}
+
+func testRefuse(t *testing.T, option *proxytest.EmulatorOption) {
+	const configuration = `{"probe": {"refuse": true}}`
+	host, reset := proxytest.NewHostEmulator(option.WithPluginConfiguration([]byte(configuration)))
+	t.Cleanup(reset)
+	if host.StartVM() != types.OnVMStartStatusOK || host.StartPlugin() != types.OnPluginStartStatusFailed {
+		t.Error("the plugin starts")
+	}
+	if logs := host.GetWarnLogs(); len(logs) != 1 || !strings.Contains(logs[0], configuration) {
+		t.Errorf("the plugin logged %q", logs)
+	}
 }
 
 func testTrap(t *testing.T, option *proxytest.EmulatorOption) {

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
+)
+
+// storeName is that of the store's Deployment.
+const storeName = Release + "-store"
+
+// Store is the store of modules: the replicas of its Deployment, and its Services.
+type Store struct {
+	Replicas []*Replica
+
+	modules, upload *service
+}
+
+// Replica is one of the store's pods.
+type Replica struct {
+	*chain.Process
+	// Folder keeps its modules.
+	Folder string
+	// MetricsURL is where it has its metrics.
+	MetricsURL string
+}
+
+// URL is where proxies fetch modules.
+func (s *Store) URL() string { return "http://" + s.modules.address() }
+
+func (w *World) storeDeployment(ctx context.Context) (*appsv1.Deployment, error) {
+	client, err := kubernetes.NewForConfig(w.Cluster.Config)
+	if err != nil {
+		return nil, err
+	}
+	return client.AppsV1().Deployments(OperatorNamespace).Get(ctx, storeName, metav1.GetOptions{})
+}
+
+// startStore starts as many replicas as the chart's Deployment asks for, with a folder each, as peers of each other.
+func (w *World) startStore(ctx context.Context, deployment *appsv1.Deployment) error {
+	if err := w.renewCertificate(ctx, deployment); err != nil {
+		return fmt.Errorf("the store's certificate: %w", err)
+	}
+	replicas := int(*deployment.Spec.Replicas)
+	var err error
+	w.Store = &Store{}
+	if w.Store.modules, err = startService(false); err != nil {
+		return err
+	}
+	// One that is not ready takes uploads: that is how it gets what it lacks.
+	if w.Store.upload, err = startService(true); err != nil {
+		return err
+	}
+	ports, err := chain.FreePorts(3 * replicas)
+	if err != nil {
+		return err
+	}
+	address := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
+	var modules, uploads []endpoint
+	for i := range replicas {
+		modules = append(modules, endpoint{address(3 * i), address(3 * i)})
+		uploads = append(uploads, endpoint{address(3*i + 1), address(3 * i)})
+	}
+	w.Store.modules.setEndpoints(modules)
+	w.Store.upload.setEndpoints(uploads)
+	w.Store.Replicas = make([]*Replica, replicas)
+	// At once: each looks for the others first.
+	var starts errgroup.Group
+	for i := range replicas {
+		starts.Go(func() (err error) {
+			w.Store.Replicas[i], err = w.startReplica(ctx, i, map[string]string{
+				"modules-bind-address": modules[i].address,
+				"upload-bind-address":  uploads[i].address,
+				"metrics-bind-address": address(3*i + 2),
+				"peers":                others(uploads, i),
+			})
+			return err
+		})
+	}
+	return starts.Wait()
+}
+
+// others are the addresses of all endpoints but one, as a list.
+func others(endpoints []endpoint, one int) string {
+	var list []string
+	for i, endpoint := range endpoints {
+		if i != one {
+			list = append(list, endpoint.address)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// renewCertificate replaces the certificate that the chart made for names of a cluster's DNS by one for this machine, as
+// cert-manager might renew it.
+func (w *World) renewCertificate(ctx context.Context, deployment *appsv1.Deployment) error {
+	name, err := tlsSecret(deployment)
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(w.Cluster.Config)
+	if err != nil {
+		return err
+	}
+	secrets := client.CoreV1().Secrets(OperatorNamespace)
+	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(w.Dir, "store")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	certificate, err := chain.NewCertificate(dir)
+	if err != nil {
+		return err
+	}
+	for _, file := range []string{certificate.CAFile, certificate.CertFile, certificate.KeyFile} {
+		if secret.Data[filepath.Base(file)], err = os.ReadFile(file); err != nil {
+			return err
+		}
+	}
+	_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+	return err
+}
+
+func tlsSecret(deployment *appsv1.Deployment) (string, error) {
+	for _, volume := range deployment.Spec.Template.Spec.Volumes {
+		if source := volume.VolumeSource.Secret; source != nil {
+			return source.SecretName, nil
+		}
+	}
+	return "", errors.New("the store's Deployment has no volume with a certificate")
+}
+
+func (w *World) startReplica(ctx context.Context, number int, addresses map[string]string) (*Replica, error) {
+	p, err := w.newPod(ctx, storeName, filepath.Join(w.Dir, "store", fmt.Sprint(number)))
+	if err != nil {
+		return nil, err
+	}
+	command, err := p.command("store", addresses)
+	if err != nil {
+		return nil, err
+	}
+	command.Args = append(command.Args, "--kubeconfig="+p.kubeconfig)
+	if !p.has("metrics-bind-address") {
+		command.Args = append(command.Args, "--metrics-bind-address="+addresses["metrics-bind-address"])
+	}
+	command.Ready = readyAt(addresses["modules-bind-address"])
+	replica := &Replica{Folder: p.emptyDir(), MetricsURL: "https://" + addresses["metrics-bind-address"] + "/metrics"}
+	replica.Process, err = chain.Start(ctx, command)
+	return replica, err
+}
+
+// emptyDir is the folder of the pod's volume of that kind.
+func (p *pod) emptyDir() string {
+	for _, volume := range p.template.Volumes {
+		if volume.EmptyDir != nil {
+			return p.folders[volume.Name]
+		}
+	}
+	return ""
+}
+
+// LoseFolder removes what the replica keeps, as when its node is gone.
+func (r *Replica) LoseFolder() error {
+	entries, err := os.ReadDir(r.Folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(r.Folder, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop stops what runs of the store.
+func (s *Store) Stop() error {
+	// At once: each serves for a while after it was told to stop.
+	var stops errgroup.Group
+	for _, replica := range s.Replicas {
+		if replica != nil {
+			stops.Go(replica.Stop)
+		}
+	}
+	errs := []error{stops.Wait()}
+	for _, service := range []*service{s.modules, s.upload} {
+		if service != nil {
+			errs = append(errs, service.Stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readyAt is the readiness probe of a pod.
+func readyAt(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		answer, err := chain.Probe{URL: "http://" + address + "/readyz"}.Do(ctx)
+		if err != nil {
+			return err
+		}
+		return chain.Status(http.StatusOK)(answer)
+	}
+}
