@@ -67,7 +67,7 @@ const (
 	ReasonNotResolved = "NotResolved"
 )
 
-// Reasons of ModuleResolved. False are also Blocked, Unreachable, TimedOut, Busy, Denied, NotFound, InvalidPullSecret,
+// Reasons of ModuleResolved. False are also Blocked, Unreachable, TimedOut, Denied, NotFound, InvalidPullSecret,
 // InvalidReference, TooLarge, BadArtifact, NotWasm, Unsupported, DigestMismatch, NotSigned, InvalidKey, InvalidIdentity and
 // InvalidTrustRoot.
 const (
