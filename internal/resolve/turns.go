@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	mostFetches = 32
-	// mostOfNamespace keeps the servers of one namespace, which may hang, from holding up the others.
-	mostOfNamespace = 8
+	mostFetches = 64
+	// mostOfNamespace keeps the servers of one namespace, which may hang, from holding up the others. It is twice what is
+	// fetched from one server at a time, so that one that hangs holds up nobody.
+	mostOfNamespace = 16
 )
 
 // turns bound how many modules are read, and so held in memory, at a time: of all namespaces, and of each.
