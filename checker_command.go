@@ -34,7 +34,7 @@ func runChecker(ctx context.Context, args []string, stderr io.Writer) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err) // parseCheckerFlags has said why
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap), zap.WriteTo(stderr)))
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
 	if options.untilStdinCloses {
 		ctx = checker.UntilClosed(ctx, os.Stdin)
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,11 +51,17 @@ func TestCheckerRefuses(t *testing.T) {
 func TestCheckerEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	output := &bytes.Buffer{}
-	if err := runChecker(ctx, []string{"--socket", filepath.Join(t.TempDir(), "socket")}, output); err != nil {
+	socket := filepath.Join(t.TempDir(), "socket")
+	if err := runChecker(ctx, []string{"--socket", socket}, &bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(output.String(), "Checking plugins") {
-		t.Errorf("says %q", output)
+	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := runChecker(ctx, []string{"--socket", socket}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("serves in the place of somebody's file: %v", err)
 	}
 }

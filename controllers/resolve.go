@@ -45,7 +45,7 @@ func (r *WasmPluginReconciler) resolve(ctx context.Context, plugin *wasmv1alpha1
 	if _, err := translate.Translate(resolved.Input); err != nil {
 		return resolved, nil //nolint:nilerr // what is wrong with the spec is said when it is rendered with its module
 	}
-	resolved.module = r.resolveModule(resolved, children) //nolint:contextcheck // the work goes on when this reconcile has ended //nolint:contextcheck // a job outlives the reconcile that begins it
+	resolved.module = r.resolveModule(resolved, children) //nolint:contextcheck // the work goes on when this reconcile has ended
 	if resolved.module.done() {
 		resolved.Module = resolved.module.Module.Located(resolved.Input)
 		resolved.owner = r.owner(metadataOf(plugin), versions, resolved.module.Module)
