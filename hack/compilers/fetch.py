@@ -1,17 +1,33 @@
-"""Fetches and unpacks what a list names: fetch.py LIST FOLDER. A line of the list is a SHA-256 and an address.
+"""Fetches and unpacks Debian packages: fetch.py LIST FOLDER. A line of the list is a SHA-256 and a path in Debian's archive.
 
-Debian packages and Rust crates are unpacked side by side, whatever the machine's own package manager is. Nothing is
-unpacked before its checksum was compared.
+No package manager is asked, so nobody needs to be root. The archive is the one of DEBIAN_MIRROR, or else the one that apt
+uses on this machine. Nothing is unpacked before its checksum was compared.
 """
 
+import glob
 import hashlib
 import io
+import os
+import re
 import sys
 import tarfile
 import urllib.request
 
 # The half of libstd-rust-dev-wasm32 that no module is built with.
 LEFT_OUT = "/rustlib/wasm32-unknown-unknown/"
+
+
+def archive():
+    """The first archive of Debian itself in apt's sources, of either form."""
+    if os.environ.get("DEBIAN_MIRROR"):
+        return os.environ["DEBIAN_MIRROR"].rstrip("/")
+    for name in sorted(glob.glob("/etc/apt/sources.list*") + glob.glob("/etc/apt/sources.list.d/*")):
+        if os.path.isfile(name):
+            with open(name, encoding="utf-8") as source:
+                found = re.search(r"^(?:URIs:|deb .*?)\s*(https?://\S+/debian)/?(?:\s|$)", source.read(), re.MULTILINE)
+            if found:
+                return found[1]
+    raise SystemExit("apt's sources name no archive of Debian; set DEBIAN_MIRROR to the address of one")
 
 
 def fetch(address, want):
@@ -38,19 +54,19 @@ def data_of_package(content):
 
 
 def unpack(content, folder):
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for member in archive:
+    with tarfile.open(fileobj=io.BytesIO(content)) as package:
+        for member in package:
             if LEFT_OUT not in member.name and "/share/" not in member.name:
-                archive.extract(member, folder)
+                package.extract(member, folder)
 
 
 def main(listed, folder):
+    base = archive()
     with open(listed, encoding="utf-8") as lines:
         for line in lines:
             if line.strip() and not line.startswith("#"):
-                want, address = line.split()
-                content = fetch(address, want)
-                unpack(data_of_package(content) if address.endswith(".deb") else content, folder)
+                want, path = line.split()
+                unpack(data_of_package(fetch(f"{base}/{path}", want)), folder)
 
 
 if __name__ == "__main__":
