@@ -102,8 +102,16 @@ type moduleJudge struct {
 	known       map[request]fetched
 }
 
-func newModuleJudge(fetcher *fetcher, input *manifests) *moduleJudge {
-	return &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}
+// moduleJudge is nil where no module is to be fetched. What is returned beside it is to be called at the end.
+func (o *fetchOptions) moduleJudge(fetch bool, input *manifests) (*moduleJudge, func(), error) {
+	if !fetch {
+		return nil, func() {}, nil
+	}
+	fetcher, err := o.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}, fetcher.modules.Close, nil
 }
 
 // resolve renders a plugin with its module, as the operator does once it has resolved it.

@@ -72,15 +72,11 @@ func (o renderOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wri
 	if err != nil {
 		return err
 	}
-	var modules *moduleJudge
-	if o.fetch {
-		fetcher, err := o.open()
-		if err != nil {
-			return err
-		}
-		defer fetcher.modules.Close()
-		modules = newModuleJudge(fetcher, input)
+	modules, done, err := o.moduleJudge(o.fetch, input)
+	if err != nil {
+		return err
 	}
+	defer done()
 	objects, refused, err := o.render(ctx, input, modules, errOut)
 	if err != nil {
 		return err

@@ -92,15 +92,11 @@ func (o validateOptions) run(ctx context.Context, in io.Reader, out, errOut io.W
 
 func (o validateOptions) judge(ctx context.Context, input *manifests) ([]verdict, error) {
 	judge := judge{manifests: input, Options: o.Options, withSources: o.requireSources}
-	var modules *moduleJudge
-	if o.fetch {
-		fetcher, err := o.open()
-		if err != nil {
-			return nil, err
-		}
-		defer fetcher.modules.Close()
-		modules = newModuleJudge(fetcher, input)
+	modules, done, err := o.moduleJudge(o.fetch, input)
+	if err != nil {
+		return nil, err
 	}
+	defer done()
 	var verdicts []verdict
 	for _, document := range input.all {
 		result, rendered, err := judge.of(document)

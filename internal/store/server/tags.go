@@ -53,6 +53,19 @@ func (s *Server) look(ctx context.Context, of label) (place, error) {
 	return newest, json.Unmarshal(content, &newest.module)
 }
 
+// standing is the tag of a request, which must name something, and where it stands.
+func (s *Server) standing(request *http.Request) (label, place, error) {
+	of, err := labelOf(request)
+	if err != nil {
+		return label{}, place{}, err
+	}
+	at, err := s.look(request.Context(), of)
+	if err == nil && !at.named() {
+		err = errAbsent
+	}
+	return of, at, err
+}
+
 // move puts a tag to its next place. Of several that move it from the same place one wins.
 func (s *Server) move(ctx context.Context, of label, from place, to store.TaggedModule) (bool, error) {
 	content, err := json.Marshal(to)
@@ -63,16 +76,9 @@ func (s *Server) move(ctx context.Context, of label, from place, to store.Tagged
 }
 
 func (s *Server) getTag(w http.ResponseWriter, request *http.Request) error {
-	of, err := labelOf(request)
+	_, at, err := s.standing(request)
 	if err != nil {
 		return err
-	}
-	at, err := s.look(request.Context(), of)
-	if err != nil {
-		return err
-	}
-	if !at.named() {
-		return errAbsent
 	}
 	w.Header().Set("Etag", strconv.Quote(at.module.Digest))
 	respond(w, http.StatusOK, at.module)
@@ -80,16 +86,9 @@ func (s *Server) getTag(w http.ResponseWriter, request *http.Request) error {
 }
 
 func (s *Server) deleteTag(w http.ResponseWriter, request *http.Request) error {
-	of, err := labelOf(request)
+	of, at, err := s.standing(request)
 	if err != nil {
 		return err
-	}
-	at, err := s.look(request.Context(), of)
-	if err != nil {
-		return err
-	}
-	if !at.named() {
-		return errAbsent
 	}
 	won, err := s.move(request.Context(), of, at, store.TaggedModule{})
 	switch {
