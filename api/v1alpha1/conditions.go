@@ -85,6 +85,26 @@ const (
 
 // Reasons of ModuleResolved and Programmed.
 const (
-	// ReasonNotObserved (Unknown): this installation doesn't look at modules or proxies.
+	// ReasonNotObserved (Unknown): this installation doesn't look at modules or proxies, or can't.
 	ReasonNotObserved = "NotObserved"
+)
+
+// Reasons of Programmed, and by it of Ready.
+const (
+	// ReasonProgrammed (True): every matched proxy runs this generation.
+	ReasonProgrammed = "Programmed"
+	// ReasonWaiting (Unknown): proxies have yet to answer; the message says which.
+	ReasonWaiting = "Waiting"
+	// ReasonNoMatchingProxies (Unknown): no proxy that is connected runs the plugin by its selector and match.
+	ReasonNoMatchingProxies = "NoMatchingProxies"
+	// ReasonRejected (False): a proxy refused it; the message has Envoy's words.
+	ReasonRejected = "Rejected"
+	// ReasonBlockedByOther (False): a proxy refuses what it is sent because of another plugin; the message names it.
+	ReasonBlockedByOther = "BlockedByOther"
+	// ReasonNotEnforced (False, of Ready): the trial passed its deadline, and what was in force before still is.
+	ReasonNotEnforced = "NotEnforced"
+	// ReasonOff (False, of Ready): the plugin is switched off by spec.activation.mode.
+	ReasonOff = "Off"
+	// ReasonOnTrial (Unknown, of Applied): the EnvoyFilters are written when the proxies have accepted them on trial.
+	ReasonOnTrial = "OnTrial"
 )

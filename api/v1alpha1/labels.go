@@ -12,7 +12,7 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelPlugin names the WasmPlugin, in the same namespace, that an EnvoyFilter belongs to.
 	LabelPlugin = "wasm.solarmesh.io/plugin"
-	// LabelRole says which half of the pair an EnvoyFilter is: RoleConfig or RoleFilter.
+	// LabelRole says which half of which pair an EnvoyFilter is: RoleConfig, RoleFilter, RoleTrialConfig or RoleTrialFilter.
 	LabelRole = "wasm.solarmesh.io/role"
 )
 
@@ -42,6 +42,20 @@ const (
 	// AnnotationInstances has, on the half with the configuration, a checksum and the names under which it delivers: one that
 	// the filter refers to must never go missing there.
 	AnnotationInstances = "wasm.solarmesh.io/instances"
+	// AnnotationContent is a hash of all in a pair that a proxy may refuse: the module, the VM, the rules, and which proxies
+	// get them. A pair whose content was proven by a trial, or is that of the pair that stands, needs no trial.
+	AnnotationContent = "wasm.solarmesh.io/content"
+	// AnnotationExpectation tells, on a half with a configuration, as JSON, which proxies are to run it and by what one knows
+	// that they were sent it.
+	AnnotationExpectation = "wasm.solarmesh.io/expectation"
+	// AnnotationTrial tells, on the trial's half with the configuration, as JSON, when the trial began, and how it ended
+	// where proxies refused the content.
+	AnnotationTrial = "wasm.solarmesh.io/trial"
+	// AnnotationRejected tells, on the half with the configuration, as JSON, which proxies refused what it delivers, where
+	// that met them without a trial.
+	AnnotationRejected = "wasm.solarmesh.io/rejected"
+	// AnnotationNudge counts, on the half with the configuration, how often proxies were asked again with the same content.
+	AnnotationNudge = "wasm.solarmesh.io/nudge"
 )
 
 // AnnotationRefresh on a WasmPlugin makes the operator read the Secrets that its rules come from, and look what the tag of
@@ -61,6 +75,8 @@ const LabelRevision = "istio.io/rev"
 
 // Roles of an EnvoyFilter, the values of LabelRole.
 const (
-	RoleConfig = "config"
-	RoleFilter = "filter"
+	RoleConfig      = "config"
+	RoleFilter      = "filter"
+	RoleTrialConfig = "trial-config"
+	RoleTrialFilter = "trial-filter"
 )

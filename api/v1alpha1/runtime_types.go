@@ -156,7 +156,8 @@ type Activation struct {
 	// +kubebuilder:validation:Maximum=3600
 	DeadlineSeconds int32 `json:"deadlineSeconds,omitempty"`
 
-	// onDeadline says what happens when a trial takes longer: Hold (default) leaves in force what was.
+	// onDeadline says what happens when a trial takes longer: Hold (default) leaves in force what was, until every proxy has
+	// answered; Proceed brings the change into force unless a proxy has refused it.
 	// +optional
 	OnDeadline OnDeadline `json:"onDeadline,omitempty"`
 }
@@ -173,12 +174,13 @@ const (
 )
 
 // OnDeadline says what happens when a trial takes too long.
-// +kubebuilder:validation:Enum=Hold
+// +kubebuilder:validation:Enum=Hold;Proceed
 type OnDeadline string
 
 // Values of OnDeadline.
 const (
-	OnDeadlineHold OnDeadline = "Hold"
+	OnDeadlineHold    OnDeadline = "Hold"
+	OnDeadlineProceed OnDeadline = "Proceed"
 )
 
 // Rollout brings a change to some proxies first.

@@ -104,13 +104,17 @@ type EnvoyFilterStatus struct {
 }
 
 // EnvoyFilterRole is the part that an EnvoyFilter plays for a plugin.
-// +kubebuilder:validation:Enum=Config;Filter
+// +kubebuilder:validation:Enum=Config;Filter;TrialConfig;TrialFilter
 type EnvoyFilterRole string
 
 // Values of EnvoyFilterRole.
 const (
 	EnvoyFilterConfig EnvoyFilterRole = "Config"
 	EnvoyFilterFilter EnvoyFilterRole = "Filter"
+	// EnvoyFilterTrialConfig and EnvoyFilterTrialFilter stand while a change is on trial. The first one also stays behind
+	// while what it delivered is refused: it remembers that.
+	EnvoyFilterTrialConfig EnvoyFilterRole = "TrialConfig"
+	EnvoyFilterTrialFilter EnvoyFilterRole = "TrialFilter"
 )
 
 // ActivationState says whether the plugin runs on requests.

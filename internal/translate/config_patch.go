@@ -28,20 +28,27 @@ const (
 	agentCluster = "_"
 )
 
-// configPatches deliver the instances: each is an EXTENSION_CONFIG that a proxy gets when it asks for its name. istiod
-// looks at no context there.
-func configPatches(in Input, instances []instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
-	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
+// deliveredBy is what proxies get when they ask for the names of instances.
+func deliveredBy(in Input, instances []instance) (map[string]*anypb.Any, error) {
+	delivered := map[string]*anypb.Any{}
 	for _, instance := range instances {
 		config, err := pluginConfig(in, instance)
 		if err != nil {
 			return nil, err
 		}
-		typed, err := anypb.New(filterMessage(in.Plugin.Spec, config))
-		if err != nil {
+		if delivered[instance.name], err = anypb.New(filterMessage(in.Plugin.Spec, config)); err != nil {
 			return nil, err
 		}
-		value, err := toStruct(&corev3.TypedExtensionConfig{Name: instance.name, TypedConfig: typed})
+	}
+	return delivered, nil
+}
+
+// configPatches deliver the instances: each is an EXTENSION_CONFIG that a proxy gets when it asks for its name. istiod
+// looks at no context there.
+func configPatches(instances []instance, delivered map[string]*anypb.Any) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
+	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
+	for _, instance := range instances {
+		value, err := toStruct(&corev3.TypedExtensionConfig{Name: instance.name, TypedConfig: delivered[instance.name]})
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +161,7 @@ func vmConfig(in Input) (*wasmv3.VmConfig, error) {
 			HttpUri: &corev3.HttpUri{
 				Uri:              url,
 				HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: agentCluster},
-				Timeout:          durationpb.New(fetchTimeout),
+				Timeout:          durationpb.New(fetchTimeout + time.Duration(in.Nudge)*time.Millisecond),
 			},
 			Sha256: checksum,
 		}}},

@@ -98,8 +98,9 @@ func decodePlugin(t *testing.T, typed *anypb.Any) *wasmv3.PluginConfig {
 }
 
 // checkFilters sees that each listener discovers every instance once, all but the base one disabled, and that each route
-// patch says it of every instance, with at most one of them on.
-func checkFilters(t *testing.T, filter *networking.EnvoyFilter, instances []string) {
+// patch says it of every instance, with at most one of them on. Of a plugin that is off, all are disabled, and no route
+// switches one on.
+func checkFilters(t *testing.T, filter *networking.EnvoyFilter, instances []string, off bool) {
 	t.Helper()
 	found := map[string]map[string]bool{}
 	switchedOn := map[string]bool{instances[0]: true}
@@ -109,7 +110,7 @@ func checkFilters(t *testing.T, filter *networking.EnvoyFilter, instances []stri
 		case networking.EnvoyFilter_HTTP_FILTER:
 			discovered := &hcmv3.HttpFilter{}
 			validated(t, patch, discovered)
-			if name = discovered.Name; discovered.Disabled != (name != instances[0]) {
+			if name = discovered.Name; discovered.Disabled != (off || name != instances[0]) {
 				t.Errorf("%s is disabled: %t", name, discovered.Disabled)
 			}
 		case networking.EnvoyFilter_NETWORK_FILTER:
@@ -117,6 +118,9 @@ func checkFilters(t *testing.T, filter *networking.EnvoyFilter, instances []stri
 			validated(t, patch, discovered)
 			name = discovered.Name
 		default:
+			if off {
+				t.Errorf("is off, and has a patch of %s", patch.ApplyTo)
+			}
 			for _, on := range switchedBy(t, patch, instances) {
 				switchedOn[on] = true
 			}
@@ -132,7 +136,7 @@ func checkFilters(t *testing.T, filter *networking.EnvoyFilter, instances []stri
 		}
 		found[place][name] = true
 	}
-	if len(found) == 0 || len(switchedOn) != len(instances) {
+	if len(found) == 0 || (!off && len(switchedOn) != len(instances)) {
 		t.Errorf("runs at %v, switches on %v of %v", found, switchedOn, instances)
 	}
 	for place, names := range found {

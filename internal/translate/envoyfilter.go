@@ -28,14 +28,14 @@ var EnvoyFilterKind = schema.GroupVersionKind{Group: "networking.istio.io", Vers
 // PluginKind is the owner's kind.
 var PluginKind = wasmv1alpha1.SchemeGroupVersion.WithKind("WasmPlugin")
 
-// envoyFilter assembles one half of the pair.
+// envoyFilter assembles one half of a pair.
 func envoyFilter(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterRole,
 	patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch,
 ) (EnvoyFilter, error) {
 	guard(patches, plugin.Spec)
 	filter := &networking.EnvoyFilter{
 		ConfigPatches: patches,
-		Priority:      envoyFilterPriority(plugin),
+		Priority:      priorityOf(plugin, role),
 		TargetRefs:    policyTargets(plugin.Spec),
 	}
 	if labels := plugin.Spec.Selector.MatchLabels; len(labels) > 0 {
@@ -90,14 +90,10 @@ func sealed(filter EnvoyFilter) (EnvoyFilter, error) {
 
 // Labels are those of an EnvoyFilter of a plugin. Of the plugin's own only the revision is passed on.
 func Labels(plugin metav1.Object, role wasmv1alpha1.EnvoyFilterRole) map[string]string {
-	value := wasmv1alpha1.RoleConfig
-	if role == wasmv1alpha1.EnvoyFilterFilter {
-		value = wasmv1alpha1.RoleFilter
-	}
 	labels := map[string]string{
 		wasmv1alpha1.LabelManagedBy: wasmv1alpha1.FieldManager,
 		wasmv1alpha1.LabelPlugin:    plugin.GetName(),
-		wasmv1alpha1.LabelRole:      value,
+		wasmv1alpha1.LabelRole:      halves[role].label,
 	}
 	if revision, ok := plugin.GetLabels()[wasmv1alpha1.LabelRevision]; ok {
 		labels[wasmv1alpha1.LabelRevision] = revision

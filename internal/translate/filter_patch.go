@@ -27,7 +27,7 @@ func filterPatches(spec wasmv1alpha1.WasmPluginSpec, instances []instance) ([]*n
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
 	for _, listener := range listenersFor(spec) {
 		for i, instance := range instances {
-			added, err := listenerPatches(spec, listener, instance, i > 0)
+			added, err := listenerPatches(spec, listener, instance, i > 0 || isOff(spec))
 			if err != nil {
 				return nil, err
 			}
@@ -45,7 +45,7 @@ func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener,
 	value, err := toStruct(&hcmv3.HttpFilter{
 		Name:       instance.name,
 		Disabled:   disabled,
-		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery(spec)},
+		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery(discoveredTypes(spec)...)},
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener,
 func networkPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, instance instance) ([]*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	value, err := toStruct(&listenerv3.Filter{
 		Name:       instance.name,
-		ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: discovery(spec)},
+		ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: discovery(discoveredTypes(spec)...)},
 	})
 	if err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func listenerMatch(listener matchedListener, filter *networking.EnvoyFilter_List
 
 // discovery makes a proxy ask for a filter's configuration by the filter's name. A timeout of 0 makes a listener wait
 // for it: no request passes before the plugin is there.
-func discovery(spec wasmv1alpha1.WasmPluginSpec) *corev3.ExtensionConfigSource {
+func discovery(types ...string) *corev3.ExtensionConfigSource {
 	return &corev3.ExtensionConfigSource{
 		ConfigSource: &corev3.ConfigSource{
 			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
 			InitialFetchTimeout:   durationpb.New(0),
 			ResourceApiVersion:    corev3.ApiVersion_V3,
 		},
-		TypeUrls: discoveredTypes(spec),
+		TypeUrls: types,
 	}
 }
 

@@ -27,17 +27,37 @@ func Fingerprint(options Options) (string, error) {
 		for _, module := range []Module{{}, resolved} {
 			in := fingerprintInput(plugin, options)
 			in.Module = module
-			pair, err := Translate(in)
-			var invalid *InvalidSpecError
-			if err != nil && !errors.As(err, &invalid) {
+			pairs, invalid, err := fingerprintPairs(in)
+			if err != nil {
 				return "", fmt.Errorf("fingerprint the renderer: %w", err)
 			}
-			if err := encoder.Encode([]any{pair, invalid}); err != nil {
+			if err := encoder.Encode([]any{pairs, invalid}); err != nil {
 				return "", fmt.Errorf("fingerprint the renderer: %w", err)
 			}
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
+
+// fingerprintPairs are all that may stand for a plugin.
+func fingerprintPairs(in Input) ([]Pair, *InvalidSpecError, error) {
+	pair, err := Translate(in)
+	var invalid *InvalidSpecError
+	switch {
+	case errors.As(err, &invalid):
+		return nil, invalid, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	pairs := []Pair{pair}
+	trial, err := Trial(in, 1)
+	switch {
+	case errors.Is(err, ErrNoTrial):
+		return pairs, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return append(pairs, trial, Pair{Config: Emptied(trial)}), nil, nil
 }
 
 // fingerprintInput has sources for the plugins that name some, and a tie.
@@ -102,6 +122,10 @@ func fingerprintSpecs() []wasmv1alpha1.WasmPluginSpec {
 				CapabilityRestriction: wasmv1alpha1.CapabilityRestriction{AllowedCapabilities: []string{"proxy_log"}},
 				ReloadConfig:          wasmv1alpha1.ReloadConfig{MaxIntervalSeconds: 5},
 			},
+		},
+		{
+			URL: "oci://h/a", Selector: selector, RulesFrom: from, Activation: wasmv1alpha1.Activation{Mode: wasmv1alpha1.ActivationOff},
+			Overrides: []wasmv1alpha1.Override{{Match: wasmv1alpha1.OverrideMatch{Routes: []string{"r"}}, Mode: wasmv1alpha1.OverrideDisable}},
 		},
 		{URL: "oci://h/a", TargetRefs: targets, Phase: wasmv1alpha1.PhaseStats},
 		{URL: "oci://h/a", TargetRefs: targets, Phase: wasmv1alpha1.PhaseAuthn, Match: []wasmv1alpha1.TrafficSelector{{Ports: []wasmv1alpha1.PortSelector{{Number: 1}}}}},

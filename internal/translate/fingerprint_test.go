@@ -25,6 +25,10 @@ func TestFingerprint(t *testing.T) {
 		if err != nil || again != fingerprint {
 			t.Errorf("%+v: %s, then %s, %v", options, fingerprint, again, err)
 		}
+		options.ObserveProxies = true
+		if observing, err := Fingerprint(options); err != nil || observing != fingerprint {
+			t.Errorf("%+v: %s, without observing proxies %s, %v", options, observing, fingerprint, err)
+		}
 		if other, taken := seen[fingerprint]; taken {
 			t.Errorf("%+v has the fingerprint of %+v", options, other)
 		}
@@ -37,8 +41,9 @@ func TestFingerprint(t *testing.T) {
 func TestFingerprintRenders(t *testing.T) {
 	options := Options{RootNamespace: "istio-system", AllowRootNamespaceScope: true, ResolveModules: true, StoreURL: "http://store"}
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
-		if _, err := Translate(fingerprintInput(plugin, options)); err != nil {
-			t.Errorf("%+v: %v", plugin.Spec, err)
+		pairs, invalid, err := fingerprintPairs(fingerprintInput(plugin, options))
+		if err != nil || invalid != nil || (len(pairs) < 3 && !isNetwork(plugin.Spec)) {
+			t.Errorf("%+v: %d pairs, %v, %v", plugin.Spec, len(pairs), invalid, err)
 		}
 	}
 }

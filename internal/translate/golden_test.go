@@ -27,13 +27,14 @@ type refusal struct {
 	Message string `json:"message"`
 }
 
-// TestGolden renders testdata/*.in.yaml and compares with *.out.yaml, byte by byte. A case is two files and no code.
+// TestGolden renders testdata/*.in.yaml and compares with *.out.yaml, byte by byte. A case is two files and no code. What
+// begins with trial- is rendered as a trial.
 func TestGolden(t *testing.T) {
 	inputs := glob(t, "testdata/*.in.yaml")
 	for _, path := range inputs {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".in.yaml"), func(t *testing.T) {
 			golden := strings.TrimSuffix(path, ".in.yaml") + ".out.yaml"
-			got := render(t, readInput(t, path))
+			got := render(t, readInput(t, path), strings.HasPrefix(filepath.Base(path), "trial-"))
 			if *update {
 				if err := os.WriteFile(golden, got, 0o600); err != nil {
 					t.Fatal(err)
@@ -118,9 +119,12 @@ func readInput(t testing.TB, path string) translate.Input {
 	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties, Module: more.Module}
 }
 
-func render(t *testing.T, in translate.Input) []byte {
+func render(t *testing.T, in translate.Input, trial bool) []byte {
 	t.Helper()
 	pair, err := translate.Translate(in)
+	if trial {
+		pair, err = translate.Trial(in, 0)
+	}
 	if err != nil {
 		var invalid *translate.InvalidSpecError
 		if !errors.As(err, &invalid) {
@@ -131,6 +135,9 @@ func render(t *testing.T, in translate.Input) []byte {
 	var documents [][]byte
 	for _, half := range pair.EnvoyFilters() {
 		documents = append(documents, document(t, half.Object.Object))
+	}
+	if trial {
+		documents = append(documents, document(t, map[string]any{"content": pair.Content, "expectation": pair.Expectation}))
 	}
 	if len(pair.Notes) > 0 {
 		documents = append(documents, document(t, map[string]any{"notes": pair.Notes}))

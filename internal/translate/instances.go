@@ -97,9 +97,16 @@ func instanceNames(plugin *wasmv1alpha1.WasmPlugin, overrides []override, count 
 		sum := sha256.Sum256(raw)
 		base += "~" + hex.EncodeToString(sum[:6])
 	}
-	names := []string{base}
-	for i := 1; i < count; i++ {
-		names = append(names, fmt.Sprintf("%s.%d", base, i))
+	names := make([]string, count)
+	for i := range names {
+		names[i] = instanceName(base, i)
 	}
 	return names, nil
+}
+
+func instanceName(base string, index int) string {
+	if index == 0 {
+		return base
+	}
+	return fmt.Sprintf("%s.%d", base, index)
 }

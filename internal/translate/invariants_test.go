@@ -5,6 +5,7 @@ package translate_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -161,18 +162,7 @@ func checkInvariants(t *testing.T, in translate.Input, pair translate.Pair) {
 		t.Errorf("the same input gives another pair: %v", err)
 	}
 	config, filter := decode(t, pair.Config), decode(t, pair.Filter)
-	for _, half := range pair.EnvoyFilters() {
-		object := half.Object
-		if object.GetNamespace() != in.Plugin.Namespace || len(object.GetName()) > 253 || object.GetName() != half.Name {
-			t.Errorf("is %s/%s", object.GetNamespace(), object.GetName())
-		}
-		if !metav1.IsControlledBy(object, in.Plugin) {
-			t.Error("isn't controlled by the plugin")
-		}
-		if plugin, ok := translate.PluginName(half.Name); !ok || plugin != in.Plugin.Name {
-			t.Errorf("%s maps back to %q", half.Name, plugin)
-		}
-	}
+	checkObjects(t, in, pair, translate.Roles)
 	if !proto.Equal(config.WorkloadSelector, filter.WorkloadSelector) {
 		t.Error("the halves select different proxies")
 	}
@@ -181,5 +171,30 @@ func checkInvariants(t *testing.T, in translate.Input, pair translate.Pair) {
 	}
 	checkGuards(t, config, filter)
 	instances := checkDelivered(t, in, pair, config)
-	checkFilters(t, filter, instances)
+	checkFilters(t, filter, instances, in.Plugin.Spec.Activation.Mode == wasmv1alpha1.ActivationOff)
+	checkExpectation(t, pair)
+	checkTrial(t, in, pair)
+}
+
+// checkObjects sees that both halves are the plugin's, whatever they hold.
+func checkObjects(t *testing.T, in translate.Input, pair translate.Pair, roles []wasmv1alpha1.EnvoyFilterRole) {
+	t.Helper()
+	for i, half := range pair.EnvoyFilters() {
+		object := half.Object
+		if object.GetNamespace() != in.Plugin.Namespace || len(object.GetName()) > 253 || object.GetName() != half.Name {
+			t.Errorf("is %s/%s", object.GetNamespace(), object.GetName())
+		}
+		if half.Role != roles[i] || half.Name != translate.EnvoyFilterName(in.Plugin.Name, roles[i]) || half.Hash == "" {
+			t.Errorf("%s is a %s with the hash %q", half.Name, half.Role, half.Hash)
+		}
+		if !maps.Equal(object.GetLabels(), translate.Labels(in.Plugin, roles[i])) {
+			t.Errorf("%s has the labels %v", half.Name, object.GetLabels())
+		}
+		if !metav1.IsControlledBy(object, in.Plugin) {
+			t.Error("isn't controlled by the plugin")
+		}
+		if plugin, ok := translate.PluginName(half.Name); !ok || plugin != in.Plugin.Name {
+			t.Errorf("%s maps back to %q", half.Name, plugin)
+		}
+	}
 }

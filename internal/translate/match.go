@@ -40,6 +40,18 @@ func listenersFor(spec wasmv1alpha1.WasmPluginSpec) []matchedListener {
 	return matchedListeners(spec.Match)
 }
 
+// listenerContextsOf are the contexts of a plugin's listeners, each once, in the order of the patches.
+func listenerContextsOf(spec wasmv1alpha1.WasmPluginSpec) []networking.EnvoyFilter_PatchContext {
+	matched := routeContexts(spec)
+	if slices.Contains(matched, networking.EnvoyFilter_ANY) {
+		matched = nil
+		for _, context := range listenerContexts {
+			matched = append(matched, patchContexts[context])
+		}
+	}
+	return matched
+}
+
 // matchedListeners turns the user's entries, any of which may match, into matches of which only one does: istiod inserts
 // a filter once for every patch that matches, so that a listener matched twice would run the plugin twice.
 func matchedListeners(match []wasmv1alpha1.TrafficSelector) []matchedListener {

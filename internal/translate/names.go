@@ -14,18 +14,33 @@ import (
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
-// Roles are the halves of a pair.
-var Roles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter}
+var (
+	// Roles are the halves of the pair that is in force, in the order in which they are written.
+	Roles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter}
+	// TrialRoles are those of a trial.
+	TrialRoles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterTrialConfig, wasmv1alpha1.EnvoyFilterTrialFilter}
+	// AllRoles are those of all EnvoyFilters that a plugin may have.
+	AllRoles = slices.Concat(Roles, TrialRoles)
+)
 
-// EnvoyFilterName is the name of a half of a plugin's pair. A plugin's name has at most 63 characters, so this one is
+// halves have the end of each half's name and the value of its label. No end is that of another, so that a name tells the
+// plugin and the role.
+var halves = map[wasmv1alpha1.EnvoyFilterRole]struct{ suffix, label string }{
+	wasmv1alpha1.EnvoyFilterConfig:      {"-config", wasmv1alpha1.RoleConfig},
+	wasmv1alpha1.EnvoyFilterFilter:      {"-filter", wasmv1alpha1.RoleFilter},
+	wasmv1alpha1.EnvoyFilterTrialConfig: {"-config-trial", wasmv1alpha1.RoleTrialConfig},
+	wasmv1alpha1.EnvoyFilterTrialFilter: {"-filter-trial", wasmv1alpha1.RoleTrialFilter},
+}
+
+// EnvoyFilterName is the name of a half of one of a plugin's pairs. A plugin's name has at most 63 characters, so this one is
 // never shortened and two plugins never share it.
 func EnvoyFilterName(plugin string, role wasmv1alpha1.EnvoyFilterRole) string {
-	return plugin + "-" + strings.ToLower(string(role))
+	return plugin + halves[role].suffix
 }
 
 // PluginName is the inverse of EnvoyFilterName: the plugin that an EnvoyFilter's name is made of.
 func PluginName(envoyFilter string) (string, bool) {
-	for _, role := range Roles {
+	for _, role := range AllRoles {
 		if plugin, ok := strings.CutSuffix(envoyFilter, EnvoyFilterName("", role)); ok && plugin != "" {
 			return plugin, true
 		}

@@ -3,6 +3,8 @@
 package translate
 
 import (
+	"slices"
+
 	networking "istio.io/api/networking/v1alpha3"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -55,6 +57,14 @@ const (
 	hashBits     = 16
 	canaryBits   = 1
 )
+
+// priorityOf is the priority of a half.
+func priorityOf(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterRole) int32 {
+	if slices.Contains(TrialRoles, role) {
+		return trialPriority
+	}
+	return envoyFilterPriority(plugin)
+}
 
 // envoyFilterPriority packs the rank, the user's priority and a hash of the plugin's identity into the one int32 by
 // which istiod orders EnvoyFilters: the order is total and doesn't depend on creation time, istiod's next key. It is

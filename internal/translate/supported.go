@@ -13,10 +13,6 @@ type feature struct {
 }
 
 var unsupported = []feature{
-	{"spec.activation.mode: Safe", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationSafe }},
-	{"spec.activation.mode: Off", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.Mode == wasmv1alpha1.ActivationOff }},
-	{"spec.activation.deadlineSeconds", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.DeadlineSeconds != 0 }},
-	{"spec.activation.onDeadline", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Activation.OnDeadline != "" }},
 	{"spec.rollout", func(s wasmv1alpha1.WasmPluginSpec) bool { return s.Rollout.Canary.Selector.MatchLabels != nil }},
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	networking "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -24,6 +25,9 @@ type Input struct {
 	Ties []string
 	// Module is what spec.url led to. The zero value stands for a module that the operator doesn't look at.
 	Module Module
+	// Nudge makes a pair another one to istiod, and the same to Envoy: proxies are asked again. It is added to the time in
+	// which a module must be fetched, in milliseconds.
+	Nudge int
 	Options
 }
 
@@ -39,6 +43,8 @@ type Options struct {
 	ResolveModules bool
 	// StoreURL is where proxies reach the store; "" for none.
 	StoreURL string
+	// ObserveProxies says that the operator asks istiod what the proxies do.
+	ObserveProxies bool
 	// RequireDigest refuses modules that aren't pinned, RequireSignature those that needn't be signed.
 	RequireDigest, RequireSignature bool
 }
@@ -50,6 +56,11 @@ type Pair struct {
 	Config EnvoyFilter
 	// Filter puts the plugin into the filter chains (HTTP_FILTER or NETWORK_FILTER), and has the route patches of overrides.
 	Filter EnvoyFilter
+	// Content tells all in it that a proxy may refuse, and which proxies are asked, from anything else. A trial has the
+	// content of the pair that it is about.
+	Content string
+	// Expectation says by what one knows that the proxies run it.
+	Expectation Expectation
 	// Notes are sentences that a user should know although the spec is good.
 	Notes []string
 }
@@ -97,7 +108,7 @@ func Translate(in Input) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	config, err := configPatches(in, instances)
+	content, err := contentOf(in, instances)
 	if err != nil {
 		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
 	}
@@ -105,19 +116,42 @@ func Translate(in Input) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("render the plugin's filter: %w", err)
 	}
-	routes, err := routePatches(in, instances, overrides)
-	if err != nil {
-		return Pair{}, fmt.Errorf("render the plugin's overrides: %w", err)
+	if !isOff(in.Plugin.Spec) { // a route would switch an instance on
+		routes, err := routePatches(in, instances, overrides)
+		if err != nil {
+			return Pair{}, fmt.Errorf("render the plugin's overrides: %w", err)
+		}
+		filters = append(filters, routes...)
 	}
-	pair := Pair{Notes: notes(in)}
-	if pair.Config, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterConfig, config); err != nil {
+	pair, err := pairOf(in, Roles, content, instances, filters)
+	if err != nil {
 		return Pair{}, err
 	}
-	for _, instance := range instances {
-		pair.Config.Instances = append(pair.Config.Instances, instance.name)
+	pair.Notes = notes(in)
+	return pair, nil
+}
+
+// pairOf assembles the halves of these roles.
+func pairOf(in Input, roles []wasmv1alpha1.EnvoyFilterRole, content string, instances []instance,
+	filters []*networking.EnvoyFilter_EnvoyConfigObjectPatch,
+) (Pair, error) {
+	delivered, err := deliveredBy(in, instances)
+	if err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
 	}
-	slices.Sort(pair.Config.Instances)
-	if pair.Filter, err = envoyFilter(in.Plugin, wasmv1alpha1.EnvoyFilterFilter, append(filters, routes...)); err != nil {
+	config, err := configPatches(instances, delivered)
+	if err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
+	}
+	pair := Pair{Content: content}
+	if pair.Expectation, err = expectationOf(in, delivered); err != nil {
+		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
+	}
+	if pair.Config, err = envoyFilter(in.Plugin, roles[0], config); err != nil {
+		return Pair{}, err
+	}
+	pair.Config.Instances = slices.Clone(pair.Expectation.Names)
+	if pair.Filter, err = envoyFilter(in.Plugin, roles[1], filters); err != nil {
 		return Pair{}, err
 	}
 	return pair, nil

@@ -41,6 +41,7 @@ var checks = []check{
 	checkExclusiveRules,
 	checkReferences,
 	checkOverrides,
+	checkActivation,
 	checkSupported, // what is set without an effect is refused, never ignored
 	checkDelivery,
 	checkDemands,
@@ -143,7 +144,7 @@ func checkPosition(in Input) error {
 		return invalid("spec.placement", "has both before and after; keep one")
 	case spec.Phase != "" && spec.Placement != (wasmv1alpha1.Placement{}):
 		return invalid("spec.placement", "stands beside phase; keep one of them")
-	case spec.Placement.After == "envoy.filters.http.router":
+	case spec.Placement.After == routerFilter:
 		return invalid("spec.placement.after", "nothing can run after envoy.filters.http.router; use before")
 	case spec.Priority != nil && (*spec.Priority < -maxPriority || *spec.Priority > maxPriority):
 		return invalid("spec.priority", "is %d; it must be -%d to %d", *spec.Priority, maxPriority, maxPriority)

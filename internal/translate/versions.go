@@ -37,8 +37,9 @@ type need struct {
 var needs = []need{
 	// The agent rewrites network filters since 1.20.
 	{"spec.type: NETWORK", 20, isNetwork},
-	// Envoy 1.29: HttpFilter.disabled, and per-route FilterConfig that enables.
+	// Envoy 1.29: HttpFilter.disabled, and per-route FilterConfig that enables; Off needs the first.
 	{"spec.overrides", 21, func(s wasmv1alpha1.WasmPluginSpec) bool { return len(s.Overrides) > 0 }},
+	{"spec.activation.mode: Off", 21, isOff},
 	{"spec.failStrategy: FAIL_RELOAD", failurePolicySince, func(s wasmv1alpha1.WasmPluginSpec) bool { return s.FailStrategy == wasmv1alpha1.FailReload }},
 	{"spec.targetRefs", targetRefsSince, func(s wasmv1alpha1.WasmPluginSpec) bool { return len(s.TargetRefs) > 0 }},
 	// Envoy has it since 1.35, the agent's copy of Envoy's API since 1.28.

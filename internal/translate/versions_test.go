@@ -17,10 +17,13 @@ func TestVersionPattern(t *testing.T) {
 				if got, want := pattern.MatchString(version), minor >= minimum; got != want {
 					t.Fatalf("%s matches %s: %t", pattern, version, got)
 				}
+				if reach := (Reach{MinimumMinor: minimum}); reach.takesVersion(version) != pattern.MatchString(version) {
+					t.Fatalf("%s is taken otherwise than by %s", version, pattern)
+				}
 			}
 		}
 		for _, version := range []string{"", "0.1.31", "11.31.0", "2.0.0", "unknown"} {
-			if pattern.MatchString(version) {
+			if pattern.MatchString(version) || (Reach{MinimumMinor: minimum}).takesVersion(version) {
 				t.Errorf("%s matches %q", pattern, version)
 			}
 		}

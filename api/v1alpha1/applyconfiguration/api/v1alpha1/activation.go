@@ -18,7 +18,8 @@ type ActivationApplyConfiguration struct {
 	Mode *apiv1alpha1.ActivationMode `json:"mode,omitempty"`
 	// deadlineSeconds is how long a trial may take. Default: 120.
 	DeadlineSeconds *int32 `json:"deadlineSeconds,omitempty"`
-	// onDeadline says what happens when a trial takes longer: Hold (default) leaves in force what was.
+	// onDeadline says what happens when a trial takes longer: Hold (default) leaves in force what was, until every proxy has
+	// answered; Proceed brings the change into force unless a proxy has refused it.
 	OnDeadline *apiv1alpha1.OnDeadline `json:"onDeadline,omitempty"`
 }
 
