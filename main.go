@@ -93,7 +93,11 @@ func manage(ctx context.Context, options options) error {
 	if err != nil {
 		return err
 	}
-	if err := addController(ctx, manager, config, options, options.rendering(rootNamespace), modules); err != nil {
+	rollouts, err := options.proxies.rollouts(manager, options.meshConfig, rootNamespace)
+	if err != nil {
+		return err
+	}
+	if err := addController(ctx, manager, config, options, options.rendering(rootNamespace), modules, rollouts); err != nil {
 		return err
 	}
 	if err := addProbes(manager); err != nil {
@@ -104,7 +108,7 @@ func manage(ctx context.Context, options options) error {
 
 // addController adds what works on plugins, and what tells the store of them, if there is one.
 func addController(ctx context.Context, manager ctrl.Manager, config *rest.Config, options options, rendering translate.Options,
-	modules *controllers.Modules,
+	modules *controllers.Modules, rollouts *controllers.Rollouts,
 ) error {
 	renderer, err := translate.Fingerprint(rendering)
 	if err != nil {
@@ -123,6 +127,7 @@ func addController(ctx context.Context, manager ctrl.Manager, config *rest.Confi
 		Metadata:      watches,
 		SecretRefresh: options.secretRefresh,
 		Modules:       modules,
+		Rollouts:      rollouts,
 	}
 	if err := reconciler.SetupWithManager(ctx, manager, options.concurrency); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)

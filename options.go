@@ -47,6 +47,7 @@ type options struct {
 	secretRefresh           time.Duration
 	concurrency             int
 	modules                 moduleOptions
+	proxies                 proxyOptions
 	version                 bool
 	zap                     zap.Options
 }
@@ -73,6 +74,7 @@ func parseFlags(program string, args []string, output io.Writer) (options, error
 	flags.DurationVar(&o.secretRefresh, "secret-refresh-interval", 5*time.Minute, "How often to look whether the Secrets that plugins name have changed; at least 10s.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "How many plugins are worked on at a time.")
 	o.modules.add(flags)
+	o.proxies.add(flags)
 	flags.BoolVar(&o.version, "version", false, "Print the version and exit.")
 	o.zap.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -107,7 +109,7 @@ func (o *options) check(rest []string) error {
 	if o.secretRefresh < shortestSecretRefresh {
 		return fmt.Errorf("--secret-refresh-interval must be %s or more", shortestSecretRefresh)
 	}
-	return o.modules.check()
+	return errors.Join(o.modules.check(), o.proxies.check())
 }
 
 // rendering is what the installation says to whoever renders.
@@ -115,7 +117,7 @@ func (o options) rendering(rootNamespace string) translate.Options {
 	return translate.Options{
 		RootNamespace: rootNamespace, AllowRootNamespaceScope: o.allowRootNamespaceScope, IstioVersion: o.istioVersion,
 		ResolveModules: o.modules.resolve, StoreURL: o.modules.storeURL,
-		RequireDigest: o.modules.requireDigest, RequireSignature: o.modules.requireSigned,
+		RequireDigest: o.modules.requireDigest, RequireSignature: o.modules.requireSigned, ObserveProxies: o.proxies.observe,
 	}
 }
 

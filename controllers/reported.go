@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,13 +53,28 @@ func names(ours fieldSet, standing []wasmv1alpha1.EnvoyFilterStatus) bool {
 		return false
 	}
 	for _, child := range standing {
-		key, err := json.Marshal(map[string]string{"name": child.Name, "hash": child.Hash})
-		if err != nil || ours["f:envoyFilters"]["k:"+string(key)] == nil {
+		if !namesOne(ours["f:envoyFilters"], child) {
 			return false
 		}
 	}
 	inEffect := ours["f:delivery"] != nil && ours["f:activation"]["f:mode"] != nil && ours["f:activation"]["f:state"] != nil
 	return inEffect || len(standing) == 0
+}
+
+// namesOne says whether the status is about an EnvoyFilter, where it doesn't matter what it says of the proxies if that isn't
+// known.
+func namesOne(ours fieldSet, child wasmv1alpha1.EnvoyFilterStatus) bool {
+	hash, open := strings.CutSuffix(child.Hash, "+"+anyReport)
+	for field := range ours {
+		var key struct{ Name, Hash string }
+		if text, ok := strings.CutPrefix(field, "k:"); !ok || json.Unmarshal([]byte(text), &key) != nil || key.Name != child.Name {
+			continue
+		}
+		if key.Hash == hash || (open && strings.HasPrefix(key.Hash, hash+"+")) {
+			return true
+		}
+	}
+	return false
 }
 
 // waiting says whether the status speaks of something that is to be mended. Children that are well don't tell whether it

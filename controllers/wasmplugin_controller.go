@@ -49,6 +49,8 @@ type WasmPluginReconciler struct {
 	SecretRefresh time.Duration
 	// Modules resolves modules; nil where proxies are left to do it.
 	Modules *Modules
+	// Rollouts brings changes into force by what proxies say; nil where nobody looks at them.
+	Rollouts *Rollouts
 
 	sources   *sources
 	written   writtenVersions
@@ -62,7 +64,7 @@ const refusedRetry = 5 * time.Minute
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins,verbs=get;list;watch
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/status,verbs=patch
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/finalizers,verbs=update
-// +kubebuilder:rbac:groups=networking.istio.io,resources=envoyfilters,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=networking.istio.io,resources=envoyfilters,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -73,6 +75,7 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 		// The garbage collector removes the pair, by its owner references.
 		r.sources.forget(request.NamespacedName)
 		r.Modules.forget(request.NamespacedName)
+		r.Rollouts.forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -96,7 +99,9 @@ func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.Parti
 	}
 	module := standingModule(children)
 	owner := r.owner(plugin, r.sources.expected(plugin, versions), module)
-	if !children.Complete(owner) || !reported(owner, children) {
+	rolled, proxies, ask := r.Rollouts.settled(client.ObjectKeyFromObject(plugin), children)
+	owner.Proxies = proxies
+	if !rolled || !children.Complete(owner) || !reported(owner, children) {
 		return false, 0, nil
 	}
 	settled, look := r.Modules.settled(plugin, module)
@@ -104,7 +109,7 @@ func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.Parti
 		return false, 0, nil
 	}
 	unchanged, wait, err := r.sources.unchanged(ctx, plugin, versions)
-	return unchanged, sooner(wait, look), err
+	return unchanged, sooner(ask, sooner(wait, look)), err
 }
 
 // reconcile reads the spec and goes through the stages: resolve, translate, apply, report.
@@ -121,7 +126,7 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		return ctrl.Result{RequeueAfter: resolved.module.wait}, err
 	}
 	observed := maps.Clone(children)
-	observation, applyErr := r.bring(ctx, resolved, children)
+	observation, later, applyErr := r.bring(ctx, resolved, children)
 	if apierrors.IsConflict(applyErr) {
 		// Something moved since it was observed. That is no news for the user: look again.
 		return ctrl.Result{}, applyErr
@@ -130,9 +135,11 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		// The namespace is being deleted, the EnvoyFilters were first, and the plugin follows.
 		return ctrl.Result{}, nil
 	}
-	wait, err := r.report(ctx, plugin, observation)
-	if err != nil {
-		return ctrl.Result{}, errors.Join(applyErr, err)
+	var wait time.Duration
+	if applyErr != nil || !later.quiet {
+		if wait, err = r.report(ctx, plugin, observation); err != nil {
+			return ctrl.Result{}, errors.Join(applyErr, err)
+		}
 	}
 	r.written.remember(plugin, observed, children)
 	if applyErr != nil {
@@ -141,7 +148,7 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
 		wait = sooner(wait, refusedRetry+rand.N(refusedRetry))
 	}
-	wait = sooner(wait, resolved.module.wait)
+	wait = sooner(later.wait, sooner(wait, resolved.module.wait))
 	return ctrl.Result{RequeueAfter: sooner(wait, r.sources.checkLater(key, resolved.versions))}, nil
 }
 
@@ -153,12 +160,19 @@ func sooner(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
+// later says when to look again, 0 for never, and whether it is too early to tell.
+type later struct {
+	wait  time.Duration
+	quiet bool
+}
+
 // bring translates and applies. It returns an error only where trying again may help.
-func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin, children apply.Children) (status.Observation, error) {
+func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin, children apply.Children) (status.Observation, later, error) {
 	owner := plugin.owner
 	observation := status.Observation{
 		Generation: owner.Generation, EnvoyFilters: children.Standing(owner),
 		Module: moduleStatus(standingModule(children)), Delivery: r.Options.Delivery(plugin.Plugin.Spec),
+		Mode: r.Options.Mode(plugin.Plugin.Spec),
 	}
 	stands := len(observation.EnvoyFilters) > 0
 	pair, err := translate.Translate(plugin.Input)
@@ -168,20 +182,23 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 		if r.Modules != nil {
 			observation.ModuleResolved = status.NotLookedAt()
 		}
-		return observation, nil
+		return observation, later{}, nil
 	}
 	observation.Accepted = status.Accepted(pair.Notes)
 	if r.Modules != nil && !judgeModule(plugin.module, &observation) {
-		return observation, nil
+		return observation, later{}, nil
+	}
+	if r.Rollouts != nil {
+		return r.rollOut(ctx, plugin, pair, children, observation)
 	}
 	err = apply.Pair(ctx, r.Client, r.Live, owner, pair, children)
 	observation.EnvoyFilters, observation.Module = children.Standing(owner), moduleStatus(plugin.module.Module)
 	observation.Applied, err = applied(err, plugin)
-	return observation, err
+	return observation, later{}, err
 }
 
 func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata, versions sourceVersions, module resolve.Module) apply.Owner {
-	owner := apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer, Sources: versions.String()}
+	owner := apply.Owner{PartialObjectMetadata: plugin, Renderer: r.Renderer, Sources: versions.String(), Observed: r.Rollouts != nil}
 	if r.Modules != nil {
 		owner.Module = module.String()
 	}
@@ -229,7 +246,7 @@ func (r *WasmPluginReconciler) observe(ctx context.Context, key types.Namespaced
 		return nil, nil, err
 	}
 	children := apply.Children{}
-	for _, role := range translate.Roles {
+	for _, role := range translate.AllRoles {
 		child := partial(translate.EnvoyFilterKind)
 		name := types.NamespacedName{Namespace: key.Namespace, Name: translate.EnvoyFilterName(key.Name, role)}
 		switch err := r.Client.Get(ctx, name, child); {

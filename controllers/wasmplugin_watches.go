@@ -36,11 +36,15 @@ func (r *WasmPluginReconciler) SetupWithManager(ctx context.Context, manager ctr
 		return fmt.Errorf("index the plugins: %w", err)
 	}
 	r.sources = newSources(r.Live, newConfigMapWatches(configMapsOf(r.Metadata)), r.SecretRefresh)
-	if r.Modules == nil {
-		return r.build(manager, concurrency).Complete(r)
+	controller := r.build(manager, concurrency)
+	if r.Modules != nil {
+		r.Modules.setUp()
+		controller = controller.WatchesRawSource(source.Func(r.Modules.jobs.start))
 	}
-	r.Modules.setUp()
-	return r.build(manager, concurrency).WatchesRawSource(source.Func(r.Modules.jobs.start)).Complete(r)
+	if r.Rollouts != nil {
+		controller = controller.WatchesRawSource(source.Func(r.Rollouts.start))
+	}
+	return controller.Complete(r)
 }
 
 func (r *WasmPluginReconciler) build(manager ctrl.Manager, concurrency int) *builder.Builder {

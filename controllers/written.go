@@ -31,6 +31,8 @@ type writtenChild struct {
 	version string
 	// created says that the cache hadn't shown it before. Otherwise its absence means that it was deleted since.
 	created bool
+	// deleted says that it was deleted, in that version.
+	deleted bool
 }
 
 const (
@@ -46,6 +48,11 @@ func (w *writtenVersions) remember(plugin *wasmv1alpha1.WasmPlugin, observed, ch
 	version := writtenVersion{at: time.Now(), plugin: plugin.ResourceVersion, children: map[wasmv1alpha1.EnvoyFilterRole]writtenChild{}}
 	for role, child := range children {
 		version.children[role] = writtenChild{version: child.ResourceVersion, created: observed[role] == nil}
+	}
+	for role, child := range observed {
+		if children[role] == nil {
+			version.children[role] = writtenChild{version: child.ResourceVersion, deleted: true}
+		}
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -77,6 +84,10 @@ func (v writtenVersion) shown(plugin *metav1.PartialObjectMetadata, children app
 	}
 	for role, written := range v.children {
 		switch child := children[role]; {
+		case written.deleted:
+			if child != nil && !older(written.version, child.ResourceVersion) {
+				return false
+			}
 		case child == nil && written.created, child != nil && older(child.ResourceVersion, written.version):
 			return false
 		}

@@ -5,6 +5,7 @@ package apply
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -15,15 +16,17 @@ import (
 )
 
 // annotations are those of a half that has, once written, a generation. The write that completes a pair is stamped.
-func annotations(plugin Owner, half translate.EnvoyFilter, generation int64, stamped bool) map[string]string {
+func annotations(plugin Owner, half translate.EnvoyFilter, told mark, generation int64, stamped bool) map[string]string {
 	annotations := map[string]string{
 		wasmv1alpha1.AnnotationPluginUID:  string(plugin.UID),
 		wasmv1alpha1.AnnotationRenderer:   plugin.Renderer,
 		wasmv1alpha1.AnnotationHash:       half.Hash,
 		wasmv1alpha1.AnnotationGeneration: strconv.FormatInt(generation, 10),
 	}
-	if half.Role == wasmv1alpha1.EnvoyFilterConfig {
+	if len(half.Instances) > 0 {
 		annotations[wasmv1alpha1.AnnotationInstances] = formatInstances(half.Instances)
+	}
+	if half.Role == wasmv1alpha1.EnvoyFilterConfig {
 		if plugin.Sources != "" {
 			annotations[wasmv1alpha1.AnnotationSources] = plugin.Sources
 		}
@@ -31,6 +34,7 @@ func annotations(plugin Owner, half translate.EnvoyFilter, generation int64, sta
 			annotations[wasmv1alpha1.AnnotationModule] = plugin.Module
 		}
 	}
+	maps.Copy(annotations, told)
 	if stamped {
 		annotations[wasmv1alpha1.AnnotationPluginGeneration] = plugin.stamp()
 	}

@@ -53,37 +53,41 @@ func (e *TooLargeError) Error() string {
 		"make the change in two steps: take out the overrides that go first, then add the new ones", e.Namespace, e.Name)
 }
 
-// Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair. It changes observed to what the
-// API server answered, also when it returns an error half-way. It reads an EnvoyFilter's spec from live only where names
-// go that a filter may still refer to.
+// Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair, that of the trial or the other one.
+// It changes observed to what the API server answered, also when it returns an error half-way. It reads an EnvoyFilter's
+// spec from live only where names go that a filter may still refer to.
 func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin Owner, pair translate.Pair, observed Children) error {
 	for _, half := range pair.EnvoyFilters() {
 		if child := observed[half.Role]; child != nil && !owned(child, plugin) {
 			return &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
 		}
 	}
+	marks, err := marksOf(pair, plugin)
+	if err != nil {
+		return err
+	}
 	writes, err := inOrder(ctx, live, pair, observed)
 	if err != nil {
 		return err
 	}
-	last := lastToWrite(writes, plugin, observed)
+	last := lastToWrite(writes, plugin, marks, observed)
 	for i, half := range writes {
-		if i > last || (i < last && upToDate(half, plugin, observed)) {
+		if i > last || (i < last && upToDate(half, plugin, marks, observed)) {
 			continue
 		}
-		child, err := write(ctx, writer, plugin, half, observed[half.Role], i == last)
+		child, err := write(ctx, writer, plugin, half, observed[half.Role], marks[half.Role], i == last && !isTrial(half.Role))
 		if err != nil {
 			return err
 		}
 		observed[half.Role] = child
 	}
-	return deleting(observed)
+	return deleting(observed, pair)
 }
 
-// deleting returns a *DeletingError if one of the EnvoyFilters is going.
-func deleting(observed Children) error {
-	for _, role := range translate.Roles {
-		if child := observed[role]; child != nil && child.DeletionTimestamp != nil {
+// deleting returns a *DeletingError if one of the pair's EnvoyFilters is going.
+func deleting(observed Children, pair translate.Pair) error {
+	for _, half := range pair.EnvoyFilters() {
+		if child := observed[half.Role]; child != nil && child.DeletionTimestamp != nil {
 			return &DeletingError{Namespace: child.Namespace, Name: child.Name, Finalizers: child.Finalizers}
 		}
 	}
@@ -93,15 +97,15 @@ func deleting(observed Children) error {
 // write applies one half. It must say beforehand which generation the EnvoyFilter will have: one more if the spec
 // changes. Where somebody's edit was taken back in the meantime the guess is wrong, and a second write corrects it.
 func write(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter,
-	child *metav1.PartialObjectMetadata, stamped bool,
+	child *metav1.PartialObjectMetadata, told mark, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
 	generation := expectedGeneration(half, child)
-	written, err := send(ctx, writer, plugin, half, child, generation, stamped)
+	written, err := send(ctx, writer, plugin, half, child, told, generation, stamped)
 	if err == nil && isShared(written, half) {
 		written, err = evict(ctx, writer, half, written)
 	}
 	if err == nil && written.Generation != generation {
-		written, err = send(ctx, writer, plugin, half, written, written.Generation, stamped)
+		written, err = send(ctx, writer, plugin, half, written, told, written.Generation, stamped)
 	}
 	return written, err
 }
@@ -120,10 +124,10 @@ func expectedGeneration(half translate.EnvoyFilter, child *metav1.PartialObjectM
 // send creates without force, so that another's object of that name is a conflict and not taken; it changes with force,
 // since what is ours must be as rendered, and with uid and resourceVersion, so that it changes only what was seen.
 func send(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter,
-	child *metav1.PartialObjectMetadata, generation int64, stamped bool,
+	child *metav1.PartialObjectMetadata, told mark, generation int64, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
 	object := half.Object.DeepCopy()
-	object.SetAnnotations(annotations(plugin, half, generation, stamped))
+	object.SetAnnotations(annotations(plugin, half, told, generation, stamped))
 	var options []client.PatchOption
 	result := metrics.ResultCreated
 	if child != nil {

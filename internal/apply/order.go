@@ -25,7 +25,7 @@ func inOrder(ctx context.Context, live client.Reader, pair translate.Pair, obser
 	if !mayDrop(pair, observed) {
 		return pair.EnvoyFilters(), nil
 	}
-	standing, err := read(ctx, live, observed[wasmv1alpha1.EnvoyFilterConfig])
+	standing, err := read(ctx, live, observed[pair.Config.Role])
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func inOrder(ctx context.Context, live client.Reader, pair translate.Pair, obser
 // mayDrop says whether the configuration that stands delivers names that the rendered one doesn't, to a filter that may
 // refer to them. Where it can't be known, it may.
 func mayDrop(pair translate.Pair, observed Children) bool {
-	config, filter := observed[wasmv1alpha1.EnvoyFilterConfig], observed[wasmv1alpha1.EnvoyFilterFilter]
+	config, filter := observed[pair.Config.Role], observed[pair.Filter.Role]
 	if config == nil || sameSpec(config, pair.Config) || (filter != nil && sameSpec(filter, pair.Filter)) {
 		return false
 	}
@@ -72,21 +72,22 @@ func read(ctx context.Context, live client.Reader, observed *metav1.PartialObjec
 
 // lastToWrite returns the index of the write that comes last and so carries the stamp, or -1 where nothing differs. Where
 // only the stamp is news, the filter carries it: without a change of its spec, istiod pushes nothing.
-func lastToWrite(writes []translate.EnvoyFilter, plugin Owner, observed Children) int {
+func lastToWrite(writes []translate.EnvoyFilter, plugin Owner, marks map[wasmv1alpha1.EnvoyFilterRole]mark, observed Children) int {
 	for i, half := range slices.Backward(writes) {
-		if !upToDate(half, plugin, observed) {
+		if !upToDate(half, plugin, marks, observed) {
 			return i
 		}
 	}
-	if observed.stamped(plugin) {
+	if isTrial(writes[0].Role) || observed.stamped(plugin) {
 		return -1
 	}
 	return len(writes) - 1
 }
 
-func upToDate(half translate.EnvoyFilter, plugin Owner, observed Children) bool {
+func upToDate(half translate.EnvoyFilter, plugin Owner, marks map[wasmv1alpha1.EnvoyFilterRole]mark, observed Children) bool {
 	child := observed[half.Role]
-	return child != nil && unchanged(child, plugin, half.Role) && child.Annotations[wasmv1alpha1.AnnotationHash] == half.Hash
+	return child != nil && unchanged(child, plugin, half.Role) && child.Annotations[wasmv1alpha1.AnnotationHash] == half.Hash &&
+		marks[half.Role].on(child)
 }
 
 // sameSpec says whether the spec that stands is the one of half, whatever became of labels and annotations.

@@ -22,6 +22,14 @@ type Owner struct {
 	Sources string
 	// Module is the value of AnnotationModule that it must carry.
 	Module string
+	// Observed says that it is looked at what proxies do, and so told by what one knows that.
+	Observed bool
+	// Trial and Rejected are the values of the annotations of these names.
+	Trial, Rejected string
+	// Nudge is the value of AnnotationNudge.
+	Nudge int
+	// Proxies is what the status says of the proxies, in short; empty where it says nothing.
+	Proxies string
 }
 
 // owned says whether an EnvoyFilter is this plugin's. It is if the plugin controls it. It also is if nobody but a
@@ -53,7 +61,7 @@ func unchanged(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alp
 		child.Annotations[wasmv1alpha1.AnnotationRenderer] == plugin.Renderer &&
 		child.Annotations[wasmv1alpha1.AnnotationHash] != "" &&
 		stampedGeneration(child) <= plugin.Generation &&
-		(role != wasmv1alpha1.EnvoyFilterConfig || tellsOrigin(child, plugin)) &&
+		tellsOrigin(child, plugin, role) &&
 		slices.ContainsFunc(child.OwnerReferences, func(reference metav1.OwnerReference) bool {
 			return isOwnerReference(reference, plugin)
 		})
@@ -84,8 +92,11 @@ func specUntouched(child *metav1.PartialObjectMetadata) bool {
 		(child.DeletionTimestamp != nil && written == strconv.FormatInt(child.Generation-1, 10))
 }
 
-// tellsOrigin says whether the half with the configuration tells what it is made of, and under which names it delivers.
-func tellsOrigin(child *metav1.PartialObjectMetadata, plugin Owner) bool {
+// tellsOrigin says whether a half with a configuration tells what it is made of, and under which names it delivers.
+func tellsOrigin(child *metav1.PartialObjectMetadata, plugin Owner, role wasmv1alpha1.EnvoyFilterRole) bool {
+	if role != wasmv1alpha1.EnvoyFilterConfig {
+		return true
+	}
 	_, known := parseInstances(child.Annotations[wasmv1alpha1.AnnotationInstances])
 	return known && child.Annotations[wasmv1alpha1.AnnotationSources] == plugin.Sources &&
 		child.Annotations[wasmv1alpha1.AnnotationModule] == plugin.Module
@@ -106,16 +117,16 @@ func (c Children) Standing(plugin Owner) []wasmv1alpha1.EnvoyFilterStatus {
 	var standing []wasmv1alpha1.EnvoyFilterStatus
 	for _, role := range slices.Sorted(maps.Keys(c)) {
 		if child := c[role]; owned(child, plugin) && child.DeletionTimestamp == nil {
-			standing = append(standing, wasmv1alpha1.EnvoyFilterStatus{Name: child.Name, Role: role, Hash: c.appliedHash(role)})
+			standing = append(standing, wasmv1alpha1.EnvoyFilterStatus{Name: child.Name, Role: role, Hash: c.appliedHash(role, plugin.Proxies)})
 		}
 	}
 	return standing
 }
 
 // appliedHash tells one rendered EnvoyFilter from any other. That of the filter also tells the generation that the pair
-// was last rendered from, whichever half is stamped with it. Sources that changed without changing the rules aren't told:
+// was last rendered from, whichever half is stamped with it, and what proxies do with it. Sources that changed without changing the rules aren't told:
 // there is nothing to report.
-func (c Children) appliedHash(role wasmv1alpha1.EnvoyFilterRole) string {
+func (c Children) appliedHash(role wasmv1alpha1.EnvoyFilterRole, proxies string) string {
 	hash := c[role].Annotations[wasmv1alpha1.AnnotationHash]
 	if hash == "" {
 		hash = "none"
@@ -126,6 +137,9 @@ func (c Children) appliedHash(role wasmv1alpha1.EnvoyFilterRole) string {
 	}
 	if role == wasmv1alpha1.EnvoyFilterFilter && generation > 0 {
 		hash += "-" + strconv.FormatInt(generation, 10)
+	}
+	if role == wasmv1alpha1.EnvoyFilterFilter && proxies != "" {
+		hash += "+" + proxies
 	}
 	return hash
 }
@@ -142,8 +156,8 @@ func (c Children) Complete(plugin Owner) bool {
 
 // OfGeneration says whether the pair was rendered from the plugin's present generation.
 func (c Children) OfGeneration(plugin Owner) bool {
-	for _, child := range c {
-		if stampedGeneration(child) == plugin.Generation {
+	for _, role := range translate.Roles {
+		if child := c[role]; child != nil && stampedGeneration(child) == plugin.Generation {
 			return true
 		}
 	}
@@ -153,8 +167,8 @@ func (c Children) OfGeneration(plugin Owner) bool {
 // stamped says whether the last write of the plugin's present generation and sources was made.
 func (c Children) stamped(plugin Owner) bool {
 	stamp := plugin.stamp()
-	for _, child := range c {
-		if child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] == stamp {
+	for _, role := range translate.Roles {
+		if child := c[role]; child != nil && child.Annotations[wasmv1alpha1.AnnotationPluginGeneration] == stamp {
 			return true
 		}
 	}

@@ -178,14 +178,14 @@ func TestStamp(t *testing.T) {
 func TestModuleAnnotation(t *testing.T) {
 	owner := newOwner()
 	config, filter := translate.EnvoyFilter{Role: wasmv1alpha1.EnvoyFilterConfig, Instances: []string{"a"}}, translate.EnvoyFilter{Role: wasmv1alpha1.EnvoyFilterFilter}
-	if got := annotations(owner, config, 1, false)[wasmv1alpha1.AnnotationModule]; got != owner.Module {
+	if got := annotations(owner, config, nil, 1, false)[wasmv1alpha1.AnnotationModule]; got != owner.Module {
 		t.Errorf("the config half has %q", got)
 	}
-	if _, has := annotations(owner, filter, 1, true)[wasmv1alpha1.AnnotationModule]; has {
+	if _, has := annotations(owner, filter, nil, 1, true)[wasmv1alpha1.AnnotationModule]; has {
 		t.Error("the filter half has it too")
 	}
 	owner.Module = ""
-	if _, has := annotations(owner, config, 1, true)[wasmv1alpha1.AnnotationModule]; has {
+	if _, has := annotations(owner, config, nil, 1, true)[wasmv1alpha1.AnnotationModule]; has {
 		t.Error("it is there without a module")
 	}
 }

@@ -15,15 +15,17 @@ import (
 const (
 	ResultCreated    = "created"
 	ResultConfigured = "configured"
+	ResultDeleted    = "deleted"
 	ResultError      = "error"
 )
 
 var (
-	// EnvoyFilterWrites counts the writes of EnvoyFilters. The label result is created, configured or error.
+	// EnvoyFilterWrites counts the writes of EnvoyFilters. The label result is created, configured, deleted or
+	// error.
 	EnvoyFilterWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "wasmplugin_operator",
 		Name:      "envoyfilter_writes_total",
-		Help:      "Writes of EnvoyFilters, by result: created, configured (an existing one was changed) or error.",
+		Help:      "Writes of EnvoyFilters, by result: created, configured (an existing one was changed), deleted or error.",
 	}, []string{"result"})
 
 	// StatusWrites counts the writes of WasmPlugins' statuses. The label result is configured or error.
@@ -88,6 +90,7 @@ func Register(registry prometheus.Registerer) error {
 	buildInfo.WithLabelValues(version.Version, runtime.Version()).Set(1)
 	for _, collector := range []prometheus.Collector{
 		EnvoyFilterWrites, StatusWrites, ModuleResolutions, ModuleResolutionSeconds, ModuleBytes, DryStarts, buildInfo,
+		Proxies, PluginsOnTrial, TrialSeconds, ProxyRejections, IstiodRequests, Istiods, IstiodUp,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return err

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -37,6 +38,9 @@ type Observation struct {
 	// Module is the one in effect, Delivery where proxies fetch it.
 	Module   wasmv1alpha1.ModuleStatus
 	Delivery wasmv1alpha1.Delivery
+	// Mode is the one in effect. Proxies is what is known of them, nil where nobody looks.
+	Mode    wasmv1alpha1.ActivationMode
+	Proxies *Proxies
 	// EnvoyFilters stand for the plugin, whatever generation they were rendered from.
 	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
 }
@@ -58,7 +62,10 @@ func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now meta
 		Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotObserved,
 		Message: "Whether the proxies run the plugin isn't observed.",
 	}
-	ready := readyOf(observation)
+	if observation.Proxies != nil && observation.Accepted.Status == metav1.ConditionTrue {
+		programmed = observation.Proxies.programmed()
+	}
+	ready := readyOf(observation, programmed)
 	verdicts := []struct {
 		conditionType string
 		verdict       Verdict
@@ -80,19 +87,45 @@ func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now meta
 		status.Conditions = append(status.Conditions, condition(v.conditionType, v.verdict, observation.Generation, current.Conditions, now))
 	}
 	if len(observation.EnvoyFilters) > 0 {
-		status.Activation = wasmv1alpha1.ActivationStatus{Mode: wasmv1alpha1.ActivationImmediate, State: wasmv1alpha1.StateOn}
 		status.Module, status.Delivery = observation.Module, observation.Delivery
+		status.Activation = activation(observation, current.Activation, now)
+	}
+	if observation.Proxies != nil {
+		status.Proxies = observation.Proxies.status()
 	}
 	return status
 }
 
+// activation says whether the plugin runs on requests, and since when.
+func activation(observation Observation, current wasmv1alpha1.ActivationStatus, now metav1.Time) wasmv1alpha1.ActivationStatus {
+	next := wasmv1alpha1.ActivationStatus{Mode: cmp.Or(observation.Mode, wasmv1alpha1.ActivationImmediate), State: wasmv1alpha1.StateOn}
+	proxies := observation.Proxies
+	switch {
+	case next.Mode == wasmv1alpha1.ActivationOff:
+		next.State = wasmv1alpha1.StateOff
+	case proxies != nil && proxies.Progress != InForce && !proxies.Stands:
+		next.State, next.Message = wasmv1alpha1.StateOff, "It is on trial, and has not been in force."
+	}
+	if proxies == nil {
+		return next
+	}
+	next.Since = current.Since
+	if next.Since == nil || current.State != next.State {
+		next.Since = &now
+	}
+	return next
+}
+
 // readyOf sums up. The first thing that isn't well gives the reason, since that is what a user must see first.
-func readyOf(observation Observation) Verdict {
+func readyOf(observation Observation, programmed Verdict) Verdict {
 	if observation.Accepted.Status != metav1.ConditionTrue {
 		return observation.Accepted
 	}
 	if module := observation.ModuleResolved; module.Status != "" && module.Status != metav1.ConditionTrue {
 		return module
+	}
+	if proxies := observation.Proxies; proxies != nil {
+		return readyWith(observation, *proxies, programmed)
 	}
 	if observation.Applied.Status != metav1.ConditionTrue {
 		return observation.Applied
@@ -100,6 +133,32 @@ func readyOf(observation Observation) Verdict {
 	return Verdict{
 		Status: metav1.ConditionTrue, Reason: wasmv1alpha1.ReasonApplied,
 		Message: "The spec is accepted and both EnvoyFilters stand. Whether the proxies run the plugin isn't observed.",
+	}
+}
+
+// readyWith sums up where it is known what proxies do.
+func readyWith(observation Observation, proxies Proxies, programmed Verdict) Verdict {
+	switch {
+	case observation.Applied.Status == metav1.ConditionFalse:
+		return observation.Applied
+	case programmed.Status == metav1.ConditionFalse:
+		return programmed
+	case proxies.Progress == TimedOut:
+		return Verdict{
+			Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonNotEnforced, Retrying: true,
+			Message: "The trial has passed its deadline. " + programmed.Message,
+		}
+	case programmed.Reason == wasmv1alpha1.ReasonWaiting:
+		return programmed
+	case observation.Applied.Status != metav1.ConditionTrue:
+		return observation.Applied
+	case observation.Mode == wasmv1alpha1.ActivationOff:
+		return Verdict{
+			Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonOff,
+			Message: "The plugin is switched off (spec.activation.mode): it is loaded and runs on no request.",
+		}
+	default:
+		return Verdict{Status: metav1.ConditionTrue, Reason: programmed.Reason, Message: programmed.Message}
 	}
 }
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
+	"github.com/solarmesh/wasmplugin-operator/internal/rollout"
+)
+
+const (
+	// maxRejections bounds those that are told by name, maxWords what is repeated of each.
+	maxRejections, maxWords = 16, 512
+)
+
+// rejectedMemory is the value of AnnotationRejected.
+type rejectedMemory struct {
+	// Hash is of the half that was refused: a refusal is remembered until that changes.
+	Hash       string              `json:"hash"`
+	Refresh    string              `json:"refresh,omitempty"`
+	Rejections []rollout.Rejection `json:"rejections"`
+}
+
+// remembered adds to what proxies refuse what they are known to have refused before. istiod forgets it when a proxy
+// acknowledges anything else, and Envoy doesn't look at unchanged content again.
+func (s *roll) remembered(rejections []proxies.Rejection) []proxies.Rejection {
+	config := s.children[wasmv1alpha1.EnvoyFilterConfig]
+	if config == nil {
+		return rejections
+	}
+	var memory rejectedMemory
+	err := json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationRejected]), &memory)
+	if err != nil || memory.Hash != s.pair.Config.Hash || memory.Refresh != s.state.Refresh {
+		return rejections
+	}
+	for _, old := range memory.Rejections {
+		known := slices.ContainsFunc(rejections, func(r proxies.Rejection) bool { return r.Proxy == old.Proxy })
+		if !known && slices.Contains(s.matched, old.Proxy) {
+			rejections = append(rejections, proxies.Rejection(old))
+		}
+	}
+	slices.SortFunc(rejections, func(a, b proxies.Rejection) int { return cmp.Compare(a.Proxy, b.Proxy) })
+	return rejections
+}
+
+// rejected is the value of AnnotationRejected; empty for none.
+func (s *roll) rejected() (string, error) {
+	if len(s.inForce.Rejections) == 0 {
+		return "", nil
+	}
+	memory := rejectedMemory{Hash: s.pair.Config.Hash, Refresh: s.state.Refresh, Rejections: s.rejectionsOf(s.inForce.Rejections)}
+	text, err := json.Marshal(memory)
+	if err != nil {
+		return "", fmt.Errorf("remember who refused it: %w", err)
+	}
+	return string(text), nil
+}
+
+// rejectionsOf bounds what is told, and masks what may be a credential: Envoy repeats a plugin's words.
+func (s *roll) rejectionsOf(found []proxies.Rejection) []rollout.Rejection {
+	rejections := make([]rollout.Rejection, 0, min(len(found), maxRejections))
+	for _, rejection := range found[:min(len(found), maxRejections)] {
+		words := s.Mask(rejection.Message)
+		if len(words) > maxWords {
+			words = words[:maxWords]
+		}
+		rejections = append(rejections, rollout.Rejection{Proxy: rejection.Proxy, Message: words})
+	}
+	return rejections
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
+	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
+	"github.com/solarmesh/wasmplugin-operator/internal/rollout"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// defaultDeadline is how long a trial may take where the spec doesn't say.
+const defaultDeadline = 120 * time.Second
+
+// roll is one step of a change: what is written now, and what proxies say.
+type roll struct {
+	resolvedPlugin
+	rollouts *Rollouts
+	key      proxies.Key
+	children apply.Children
+	// pair is what the spec asks for, trial the pair by which it is tried, where there can be one.
+	pair, trial translate.Pair
+	state       rollout.State
+	decision    rollout.Decision
+	// matched are the proxies that the plugin matches; onTrial and inForce what they say.
+	matched          []string
+	onTrial, inForce proxies.Report
+	// nudgeAgain is when proxies are asked again that are blocked, 0 for never.
+	nudgeAgain time.Duration
+}
+
+// newRoll finds out where a change is, and decides.
+func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pair, children apply.Children) (*roll, error) {
+	pair, err := nudged(&plugin, pair, children)
+	if err != nil {
+		return nil, err
+	}
+	step := &roll{
+		resolvedPlugin: plugin, rollouts: r.Rollouts, children: children, pair: pair,
+		key: proxies.Key{NamespacedName: client.ObjectKeyFromObject(plugin.Plugin)},
+	}
+	activation := plugin.Plugin.Spec.Activation
+	step.state = rollout.State{
+		Mode: plugin.Options.Mode(plugin.Plugin.Spec), Wanted: pair.Content,
+		Standing: r.Rollouts.content(step.key.NamespacedName, children, pair),
+		Trial:    standingTrial(children), Now: time.Now(),
+		Deadline: defaultDeadline, OnDeadline: activation.OnDeadline,
+		Refresh: plugin.Plugin.Annotations[wasmv1alpha1.AnnotationRefresh],
+		Turn:    true,
+	}
+	if activation.DeadlineSeconds > 0 {
+		step.state.Deadline = time.Duration(activation.DeadlineSeconds) * time.Second
+	}
+	step.matched, step.state.Known = r.Rollouts.Proxies.Matching(step.key.NamespacedName, pair.Expectation.Reach)
+	step.state.Matched = len(step.matched)
+	if err := step.ask(); err != nil {
+		return nil, err
+	}
+	step.decide()
+	return step, nil
+}
+
+// ask finds out what proxies make of the trial, and of what is in force.
+func (s *roll) ask() error {
+	var err error
+	attempt := s.state.Trial.Attempt
+	if s.state.Trial.Content != s.pair.Content {
+		attempt = 0
+	}
+	if s.trial, err = translate.Trial(s.Input, attempt); err != nil && !errors.Is(err, translate.ErrNoTrial) {
+		return err
+	}
+	if s.state.Trial.Stands && s.state.Trial.Content == s.pair.Content && err == nil {
+		s.holdTurn()
+		s.onTrial = s.rollouts.Proxies.Follow(s.trialKey(), s.trial.Expectation)
+		s.state.OnTrial = answers(s.onTrial)
+	}
+	if s.state.Standing == s.pair.Content || s.state.Mode == wasmv1alpha1.ActivationImmediate {
+		s.follow()
+	}
+	return nil
+}
+
+// holdTurn keeps, or after a restart takes, the turn of a trial that stands, until its deadline.
+func (s *roll) holdTurn() {
+	if s.state.Now.Sub(s.state.Trial.Since) < s.state.Deadline {
+		s.rollouts.takeTurn(s.key.NamespacedName, s.matched, true)
+	}
+}
+
+func (s *roll) trialKey() proxies.Key {
+	return proxies.Key{NamespacedName: s.key.NamespacedName, Trial: true}
+}
+
+// follow asks what proxies make of the pair that the spec asks for.
+func (s *roll) follow() {
+	s.inForce = s.rollouts.Proxies.Follow(s.key, s.pair.Expectation)
+	s.inForce.Rejections = s.remembered(s.inForce.Rejections)
+	s.state.InForce = answers(s.inForce)
+}
+
+func answers(report proxies.Report) rollout.Answers {
+	return rollout.Answers{
+		Complete: report.Complete() && report.Matched > 0, Rejected: len(report.Rejections) > 0,
+		Blocked: len(report.Blocked) > 0, Unblocked: report.Unblocked,
+		Uncertain: report.Uncertain > 0 && report.Programmed+report.Uncertain == report.Matched && len(report.Unread) == 0,
+	}
+}
+
+// decide takes the plugin's turn where one is needed.
+func (s *roll) decide() {
+	s.decision = rollout.Decide(s.state)
+	if s.decision.Action == rollout.Try && !s.rollouts.takeTurn(s.key.NamespacedName, s.matched, false) {
+		s.state.Turn = false
+		s.decision = rollout.Decide(s.state)
+	}
+	if s.decision.Phase == rollout.TimedOut {
+		// Whoever doesn't answer holds up no other plugin.
+		s.rollouts.endTurn(s.key.NamespacedName)
+	}
+}
+
+// standingTrial reads what stands, or is remembered, of a trial.
+func standingTrial(children apply.Children) rollout.Trial {
+	config, filter := children[wasmv1alpha1.EnvoyFilterTrialConfig], children[wasmv1alpha1.EnvoyFilterTrialFilter]
+	trial := rollout.Trial{Exists: config != nil || filter != nil}
+	if config == nil || json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationTrial]), &trial.Memory) != nil {
+		trial.Memory = rollout.Memory{}
+		return trial
+	}
+	trial.Content = config.Annotations[wasmv1alpha1.AnnotationContent]
+	trial.Stands = filter != nil && filter.Annotations[wasmv1alpha1.AnnotationContent] == trial.Content && len(trial.Rejections) == 0
+	return trial
+}
+
+// act does what was decided.
+func (r *WasmPluginReconciler) act(ctx context.Context, step *roll) error {
+	switch step.decision.Action {
+	case rollout.Bring, rollout.Clear:
+		return r.bringIntoForce(ctx, step)
+	case rollout.Try:
+		return r.try(ctx, step)
+	case rollout.Refuse:
+		return r.refuse(ctx, step)
+	case rollout.Hold:
+		if step.decision.Phase == rollout.OnTrial || step.decision.Phase == rollout.TimedOut {
+			return r.try(ctx, step) // it may have been edited
+		}
+	}
+	return nil
+}
+
+func (r *WasmPluginReconciler) bringIntoForce(ctx context.Context, step *roll) error {
+	if step.state.Trial.Stands && step.state.Standing != step.pair.Content {
+		result := metrics.TrialAccepted
+		if !step.state.OnTrial.Complete {
+			result = metrics.TrialTimedOut
+		}
+		observeTrial(step, result)
+	}
+	// From before the write, so that what proxies say by then isn't taken for an answer to it.
+	step.follow()
+	if err := step.nudge(); err != nil {
+		return err
+	}
+	var err error
+	if step.owner.Rejected, err = step.rejected(); err != nil {
+		return err
+	}
+	if err := apply.Pair(ctx, r.Client, r.Live, step.owner, step.pair, step.children); err != nil {
+		return err
+	}
+	r.Rollouts.remember(step.key.NamespacedName, step.pair.Content)
+	if step.decision.Action != rollout.Clear {
+		return nil
+	}
+	if err := apply.Withdraw(ctx, r.Client, step.owner, nil, step.children); err != nil {
+		return err
+	}
+	r.Rollouts.endTrial(step.key.NamespacedName)
+	return nil
+}
+
+func (r *WasmPluginReconciler) try(ctx context.Context, step *roll) error {
+	memory := step.state.Trial.Memory
+	if step.decision.Action == rollout.Try {
+		memory = step.decision.Memory
+		var err error
+		if step.trial, err = translate.Trial(step.Input, memory.Attempt); err != nil {
+			return err
+		}
+	}
+	step.onTrial = r.Rollouts.Proxies.Follow(step.trialKey(), step.trial.Expectation)
+	text, err := json.Marshal(memory)
+	if err != nil {
+		return fmt.Errorf("remember a trial: %w", err)
+	}
+	step.owner.Trial = string(text)
+	return apply.Pair(ctx, r.Client, r.Live, step.owner, step.trial, step.children)
+}
+
+func (r *WasmPluginReconciler) refuse(ctx context.Context, step *roll) error {
+	memory := step.decision.Memory
+	memory.Rejections, memory.Total = step.rejectionsOf(step.onTrial.Rejections), len(step.onTrial.Rejections)
+	step.decision.Memory = memory
+	text, err := json.Marshal(memory)
+	if err != nil {
+		return fmt.Errorf("remember a trial: %w", err)
+	}
+	step.owner.Trial = string(text)
+	if err := apply.Withdraw(ctx, r.Client, step.owner, &step.trial, step.children); err != nil {
+		return err
+	}
+	observeTrial(step, metrics.TrialRefused)
+	metrics.ProxyRejections.Add(float64(memory.Total))
+	r.Rollouts.endTrial(step.key.NamespacedName)
+	return nil
+}
+
+func observeTrial(step *roll, result string) {
+	metrics.TrialSeconds.WithLabelValues(result).Observe(step.state.Now.Sub(step.state.Trial.Since).Seconds())
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// turns keep two plugins from being on trial in one proxy at a time: a proxy answers for all that it is sent, and its next
+// acknowledgement hides what it refused.
+type turns struct {
+	// holder has, for each proxy, the plugin that is on trial in it.
+	holder map[string]types.NamespacedName
+	// queue are those that wait, in the order in which they came.
+	queue []waiter
+}
+
+type waiter struct {
+	plugin types.NamespacedName
+	where  []string
+}
+
+// take says whether it is a plugin's turn in some proxies. Force takes it away from others: that is for a trial that stands
+// already.
+func (t *turns) take(plugin types.NamespacedName, where []string, force bool) bool {
+	if !force && !t.free(plugin, where) {
+		at := slices.IndexFunc(t.queue, func(w waiter) bool { return w.plugin == plugin })
+		if at < 0 {
+			t.queue = append(t.queue, waiter{plugin, where})
+		} else {
+			t.queue[at].where = where
+		}
+		return false
+	}
+	if t.holder == nil {
+		t.holder = map[string]types.NamespacedName{}
+	}
+	for _, proxy := range where {
+		t.holder[proxy] = plugin
+	}
+	t.leave(plugin)
+	return true
+}
+
+func (t *turns) free(plugin types.NamespacedName, where []string) bool {
+	for _, proxy := range where {
+		if holder, held := t.holder[proxy]; held && holder != plugin {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *turns) leave(plugin types.NamespacedName) {
+	t.queue = slices.DeleteFunc(t.queue, func(w waiter) bool { return w.plugin == plugin })
+}
+
+// release ends a plugin's turn, and returns whose turn it is now: the first of those that wait in each proxy.
+func (t *turns) release(plugin types.NamespacedName) []types.NamespacedName {
+	for proxy, holder := range t.holder {
+		if holder == plugin {
+			delete(t.holder, proxy)
+		}
+	}
+	t.leave(plugin)
+	var next []types.NamespacedName
+	taken := map[string]bool{}
+	for _, w := range t.queue {
+		if t.free(w.plugin, w.where) && !slices.ContainsFunc(w.where, func(proxy string) bool { return taken[proxy] }) {
+			next = append(next, w.plugin)
+		}
+		for _, proxy := range w.where {
+			taken[proxy] = true
+		}
+	}
+	return next
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// loopback asks an istiod on this machine, over plain HTTP and without a token.
+type loopback struct {
+	url    string
+	client *http.Client
+}
+
+// DialLoopback returns an Asker for the HTTP port of an istiod on this machine. Any other host is refused: what is read
+// there decides what comes into force.
+func DialLoopback(address string) (Asker, error) {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Scheme != "http" || parsed.Host == "" {
+		return nil, fmt.Errorf("%q must be http://HOST:PORT", address)
+	}
+	if ip := net.ParseIP(parsed.Hostname()); parsed.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("%q isn't on this machine; plain HTTP is for 127.0.0.1, [::1] and localhost only", address)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &loopback{url: strings.TrimSuffix(address, "/") + "/debug/", client: client}, nil
+}
+
+// Ask implements Asker.
+func (l *loopback) Ask(ctx context.Context, resource string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url+resource, http.NoBody)
+	if err != nil {
+		return nil, l.fail(Unreachable, "can't be asked", err)
+	}
+	response, err := l.client.Do(request)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, l.fail(TimedOut, "doesn't answer", err)
+	case err != nil:
+		return nil, l.fail(Unreachable, "can't be reached", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, defaultMaxBytes+1))
+	switch {
+	case err != nil:
+		return nil, l.fail(Unreachable, "breaks off its answer", err)
+	case len(body) > defaultMaxBytes:
+		return nil, l.fail(TooLarge, fmt.Sprintf("answers with more than %d MiB", defaultMaxBytes>>20), nil)
+	case response.StatusCode == http.StatusForbidden, response.StatusCode == http.StatusUnauthorized:
+		return nil, l.fail(Denied, deniedText, nil)
+	case response.StatusCode != http.StatusOK:
+		return nil, &StatusError{Code: response.StatusCode, Text: text(string(body))}
+	}
+	return body, nil
+}
+
+func (l *loopback) fail(reason Reason, text string, cause error) error {
+	return &Error{Istiod: strings.TrimSuffix(l.url, "/debug/"), Reason: reason, Text: text, cause: cause}
+}
+
+// Close implements Asker.
+func (l *loopback) Close() error {
+	l.client.CloseIdleConnections()
+	return nil
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/anypb"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
+)
+
+// NeedLeaderElection says that only the replica that manages the cluster asks.
+func (o *Observer) NeedLeaderElection() bool { return true }
+
+// Start asks until the context ends.
+func (o *Observer) Start(ctx context.Context) error {
+	ticker := time.NewTicker(lookAround)
+	defer ticker.Stop()
+	for {
+		o.look(ctx)
+		o.tell()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// look finds the istiods, begins to ask new ones and leaves those that are gone.
+func (o *Observer) look(ctx context.Context) {
+	finding, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	found, err := o.Find(finding)
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if err != nil {
+		o.problem = fmt.Sprintf("istiod can't be found: %v", err)
+		return
+	}
+	o.problem, o.looked = "", true
+	for address, istiod := range o.istiods {
+		if !slices.Contains(found, istiod.Istiod) {
+			istiod.cancel()
+			delete(o.istiods, address)
+			for _, track := range o.tracks {
+				track.Leave(address)
+			}
+		}
+	}
+	for _, one := range found {
+		if o.istiods[one.Address] == nil {
+			o.begin(ctx, one)
+		}
+	}
+}
+
+func (o *Observer) begin(ctx context.Context, one Istiod) {
+	ctx, cancel := context.WithCancel(ctx)
+	i := &istiod{Istiod: one, cancel: cancel, poke: make(chan struct{}, 1), problem: fmt.Sprintf("istiod %s has not answered yet", one.Name)}
+	o.istiods[one.Address] = i
+	go o.follow(ctx, i)
+}
+
+// follow asks one istiod, again and again.
+func (o *Observer) follow(ctx context.Context, i *istiod) {
+	var asker Asker
+	var ask []string
+	defer func() {
+		if asker != nil {
+			_ = asker.Close()
+		}
+	}()
+	for ctx.Err() == nil {
+		begun := o.Now()
+		poll, err := o.poll(ctx, i, &asker, ask)
+		ask = o.take(ctx, i, poll, err)
+		o.tell()
+		took := o.Now().Sub(begun)
+		interval := sparse
+		if err == nil && o.pending() {
+			interval = dense
+		}
+		timer := time.NewTimer(max(interval, 10*took) - took)
+		select {
+		case <-ctx.Done():
+		case <-i.poke:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// poll asks what proxies there are, and then what some are sent.
+func (o *Observer) poll(ctx context.Context, i *istiod, asker *Asker, ask []string) (*Poll, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if *asker == nil {
+		dialed, err := o.Dial(i.Istiod)
+		if err != nil {
+			return nil, err
+		}
+		*asker = dialed
+	}
+	poll := &Poll{Istiod: i.Address, Revision: i.Revision, At: o.Now(), Sent: map[string]map[string]*anypb.Any{}}
+	syncz, err := (*asker).Ask(ctx, "syncz")
+	if err != nil {
+		return nil, err
+	}
+	adsz, err := (*asker).Ask(ctx, "adsz")
+	if err != nil {
+		return nil, err
+	}
+	if poll.Proxies, err = DecodeProxies(adsz, syncz); err != nil {
+		return nil, &Error{Istiod: i.Name, Reason: Garbage, Text: err.Error()}
+	}
+	for _, proxy := range ask {
+		dump, err := (*asker).Ask(ctx, "config_dump?types=ecds&proxyID="+url.QueryEscape(proxy))
+		if status := (*StatusError)(nil); errors.As(err, &status) {
+			continue // it has gone in the meantime
+		}
+		if err != nil {
+			return nil, err
+		}
+		if poll.Sent[proxy], err = DecodeExtensions(dump); err != nil {
+			return nil, &Error{Istiod: i.Name, Reason: Garbage, Text: err.Error()}
+		}
+	}
+	return poll, nil
+}
+
+// take lets every track observe a poll, and returns the proxies of which the next one asks what they are sent.
+func (o *Observer) take(ctx context.Context, i *istiod, poll *Poll, err error) []string {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	metrics.IstiodRequests.WithLabelValues(resultOf(err)).Inc()
+	if err != nil {
+		if i.problem != err.Error() && ctx.Err() == nil {
+			ctrl.Log.WithName("proxies").Info("Can't read what proxies do", "istiod", i.Name, "problem", err.Error())
+		}
+		if i.problem == "" {
+			i.failing = o.Now()
+		}
+		i.problem = err.Error()
+		return nil
+	}
+	if i.last == nil || i.problem != "" {
+		i.answering = poll.At
+	}
+	i.last, i.problem, i.failing = poll, "", time.Time{}
+	wanted := map[string]bool{}
+	for _, track := range o.tracks {
+		for _, proxy := range track.Observe(*poll) {
+			if len(wanted) < maxAsked {
+				wanted[proxy] = true
+			}
+		}
+	}
+	var ask []string
+	for proxy := range wanted {
+		ask = append(ask, proxy)
+	}
+	slices.Sort(ask)
+	return ask
+}
+
+func resultOf(err error) string {
+	var known *Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &known):
+		return known.Reason.Label()
+	default:
+		return Unreachable.Label()
+	}
+}
+
+// tell notifies of what is news, and counts.
+func (o *Observer) tell() {
+	for _, plugin := range o.news() {
+		o.Notify(plugin)
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	counts, trials := map[state]int{}, 0
+	for key, track := range o.tracks {
+		if key.Trial {
+			trials++
+			continue
+		}
+		for _, p := range track.proxies {
+			counts[p.state]++
+		}
+	}
+	metrics.PluginsOnTrial.Set(float64(trials))
+	metrics.Proxies.WithLabelValues("programmed").Set(float64(counts[programmed]))
+	metrics.Proxies.WithLabelValues("waiting").Set(float64(counts[waiting] + counts[unblocked] + counts[stuck]))
+	metrics.Proxies.WithLabelValues("rejected").Set(float64(counts[rejected]))
+	metrics.Proxies.WithLabelValues("blocked").Set(float64(counts[blocked]))
+	up := 0
+	for _, istiod := range o.istiods {
+		if istiod.problem == "" {
+			up++
+		}
+	}
+	metrics.Istiods.Set(float64(len(o.istiods)))
+	metrics.IstiodUp.Set(float64(up))
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxies
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Report is what proxies made of an expectation.
+type Report struct {
+	// Matched leaves out the Idle ones, which match and have no listener for it.
+	Matched, Programmed, Idle int
+	// Rejections are refusals of it; Blocked of something else in the same push, by which it isn't known whether they run it.
+	Rejections, Blocked []Rejection
+	// Waiting have not answered. Unblocked says that one of them must be asked again, Stuck that one must be sent its
+	// listeners again.
+	Waiting          []string
+	Unblocked, Stuck bool
+	// Uncertain are as good as programmed, but one of them may have refused it unseen.
+	Uncertain int
+	// Unread are the istiods whose proxies aren't known now, and why.
+	Unread []string
+	// Age is the time since the first poll, 0 for none; Waited how long the one of Waiting and Blocked has been known that
+	// was known first.
+	Age, Waited time.Duration
+}
+
+// Rejection is a proxy's refusal, in Envoy's words.
+type Rejection struct{ Proxy, Message string }
+
+// Complete says that every proxy that matches runs it, as far as is known.
+func (r Report) Complete() bool {
+	return len(r.Unread) == 0 && r.Age > 0 && r.Programmed == r.Matched
+}
+
+// Pending says that proxies may yet answer.
+func (r Report) Pending() bool {
+	return r.Age == 0 || len(r.Waiting)+len(r.Blocked) > 0
+}
+
+// Report returns what is known by now, in the order of the proxies' names.
+func (t *Track) Report(now time.Time) Report {
+	var report Report
+	if !t.begun.IsZero() {
+		report.Age = max(now.Sub(t.begun), 1)
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.proxies)) {
+		p := t.proxies[id]
+		if p.state == idle {
+			report.Idle++
+			continue
+		}
+		report.Matched++
+		if p.state != programmed && p.state != uncertain && p.state != rejected {
+			report.Waited = max(report.Waited, now.Sub(p.since))
+		}
+		switch p.state {
+		case programmed:
+			report.Programmed++
+		case uncertain:
+			report.Uncertain++
+		case rejected:
+			report.Rejections = append(report.Rejections, Rejection{id, p.message})
+		case blocked:
+			report.Blocked = append(report.Blocked, Rejection{id, p.message})
+		default:
+			report.Waiting = append(report.Waiting, id)
+			report.Unblocked = report.Unblocked || p.state == unblocked
+			report.Stuck = report.Stuck || p.state == stuck
+		}
+	}
+	return report
+}
