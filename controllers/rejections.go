@@ -20,9 +20,9 @@ const (
 
 // rejectedMemory is the value of AnnotationRejected.
 type rejectedMemory struct {
-	// Hash is of the half that was refused: a refusal is remembered until that changes.
+	// Hash is of the half that was refused: a refusal is remembered until that changes, since Envoy doesn't look at unchanged
+	// content again.
 	Hash       string              `json:"hash"`
-	Refresh    string              `json:"refresh,omitempty"`
 	Rejections []rollout.Rejection `json:"rejections"`
 }
 
@@ -35,12 +35,13 @@ func (s *roll) remembered(rejections []proxies.Rejection) []proxies.Rejection {
 	}
 	var memory rejectedMemory
 	err := json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationRejected]), &memory)
-	if err != nil || memory.Hash != s.pair.Config.Hash || memory.Refresh != s.state.Refresh {
+	if err != nil || memory.Hash != s.pair.Config.Hash {
 		return rejections
 	}
 	for _, old := range memory.Rejections {
 		known := slices.ContainsFunc(rejections, func(r proxies.Rejection) bool { return r.Proxy == old.Proxy })
-		if !known && slices.Contains(s.matched, old.Proxy) {
+		// It is forgotten with the proxy, but not because it isn't known yet which there are.
+		if !known && (!s.state.Known || slices.Contains(s.matched, old.Proxy)) {
 			rejections = append(rejections, proxies.Rejection(old))
 		}
 	}
@@ -53,7 +54,7 @@ func (s *roll) rejected() (string, error) {
 	if len(s.inForce.Rejections) == 0 {
 		return "", nil
 	}
-	memory := rejectedMemory{Hash: s.pair.Config.Hash, Refresh: s.state.Refresh, Rejections: s.rejectionsOf(s.inForce.Rejections)}
+	memory := rejectedMemory{Hash: s.pair.Config.Hash, Rejections: s.rejectionsOf(s.inForce.Rejections)}
 	text, err := json.Marshal(memory)
 	if err != nil {
 		return "", fmt.Errorf("remember who refused it: %w", err)

@@ -20,8 +20,12 @@ import (
 )
 
 // report writes the status, if it differs, and then an event, if a user should hear of it. plugin gets the metadata that
-// the API server answered. It returns how long to wait before what a stranger added may be taken out again.
-func (r *WasmPluginReconciler) report(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, observation status.Observation) (time.Duration, error) {
+// the API server answered. It returns how long to wait before what a stranger added may be taken out again. Quiet says that
+// it is too early to tell.
+func (r *WasmPluginReconciler) report(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, observation status.Observation, quiet bool) (time.Duration, error) {
+	if quiet {
+		return 0, nil
+	}
 	current := plugin.Status
 	next := status.Of(observation, current, metav1.Now())
 	if status.Equal(current, next) && reportedBy(plugin.ManagedFields, next.EnvoyFilters) {

@@ -135,7 +135,7 @@ func TestEviction(t *testing.T) {
 	}
 	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth"}}
 	report := func() (time.Duration, error) {
-		return reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()))
+		return reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()), false)
 	}
 	addition := []metav1.ManagedFieldsEntry{stranger(`{"f:status":{"f:module":{"f:digest":{}}}}`)}
 

@@ -32,6 +32,8 @@ type roll struct {
 	pair, trial translate.Pair
 	state       rollout.State
 	decision    rollout.Decision
+	// mode is the one that the status tells.
+	mode wasmv1alpha1.ActivationMode
 	// matched are the proxies that the plugin matches; onTrial and inForce what they say.
 	matched          []string
 	onTrial, inForce proxies.Report
@@ -50,13 +52,21 @@ func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pai
 		key: proxies.Key{NamespacedName: client.ObjectKeyFromObject(plugin.Plugin)},
 	}
 	activation := plugin.Plugin.Spec.Activation
+	step.mode = plugin.Options.Mode(plugin.Plugin.Spec)
+	untried := r.Rollouts.Proxies.Refused()
+	if untried && step.mode == wasmv1alpha1.ActivationSafe {
+		step.mode = wasmv1alpha1.ActivationImmediate
+	}
 	step.state = rollout.State{
-		Mode: plugin.Options.Mode(plugin.Plugin.Spec), Wanted: pair.Content,
+		Mode: step.mode, Wanted: pair.Content,
 		Standing: r.Rollouts.content(step.key.NamespacedName, children, pair),
 		Trial:    standingTrial(children), Now: time.Now(),
 		Deadline: defaultDeadline, OnDeadline: activation.OnDeadline,
 		Refresh: plugin.Plugin.Annotations[wasmv1alpha1.AnnotationRefresh],
 		Turn:    true,
+	}
+	if untried {
+		step.state.Mode = wasmv1alpha1.ActivationImmediate
 	}
 	if activation.DeadlineSeconds > 0 {
 		step.state.Deadline = time.Duration(activation.DeadlineSeconds) * time.Second
@@ -106,6 +116,10 @@ func (s *roll) trialKey() proxies.Key {
 func (s *roll) follow() {
 	s.inForce = s.rollouts.Proxies.Follow(s.key, s.pair.Expectation)
 	s.inForce.Rejections = s.remembered(s.inForce.Rejections)
+	if s.state.Mode != wasmv1alpha1.ActivationImmediate {
+		// A trial has proven the content, so that nothing can be hidden.
+		s.inForce.Programmed, s.inForce.Uncertain = s.inForce.Programmed+s.inForce.Uncertain, 0
+	}
 	s.state.InForce = answers(s.inForce)
 }
 

@@ -29,13 +29,14 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 	logf.FromContext(ctx).V(1).Info("Rolling out", "action", step.decision.Action, "phase", step.decision.Phase, "matched", step.matched,
 		"trial", step.state.Trial, "onTrial", step.onTrial, "inForce", step.inForce)
 	err = r.act(ctx, step)
+	observation.Mode = step.mode
 	seen := step.proxies()
 	observation.Proxies = &seen
 	observation.Applied, err = applied(err, plugin)
 	if verdict, onTrial := status.AppliedOnTrial(seen); onTrial && observation.Applied.Status == metav1.ConditionTrue {
 		observation.Applied = verdict
 	}
-	next := later{wait: step.decision.Wake, quiet: step.quiet()}
+	next := later{wait: step.decision.Wake, quiet: err == nil && step.quiet()}
 	if next.quiet || step.inForce.Stuck {
 		next.wait = sooner(next.wait, grace)
 	}
@@ -48,6 +49,19 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 		observation.Module = moduleStatus(plugin.module.Module)
 	}
 	return observation, next, err
+}
+
+// untried says that a trial that is asked for isn't made.
+func untried(in translate.Input) []string {
+	spec := in.Plugin.Spec
+	if spec.Activation.Mode != wasmv1alpha1.ActivationSafe || in.Mode(spec) != wasmv1alpha1.ActivationImmediate {
+		return nil
+	}
+	why := "this installation doesn't look at proxies"
+	if in.ObserveProxies {
+		why = "Envoy knows no way to try a network filter where no connection passes"
+	}
+	return []string{"Changes come into force without a trial, since " + why + "."}
 }
 
 // report is what proxies say of what this step is about.
@@ -80,7 +94,7 @@ func (s *roll) proxies() status.Proxies {
 		Matched: report.Matched, Idle: report.Idle, Waiting: report.Waiting, Unread: report.Unread,
 	}
 	if s.decision.Phase == rollout.InForce {
-		seen.Programmed = report.Programmed
+		seen.Programmed, seen.Uncertain = report.Programmed, report.Uncertain
 	}
 	rejections, total := s.rejectionsOf(report.Rejections), len(report.Rejections)
 	if s.decision.Phase == rollout.Refused {

@@ -22,6 +22,7 @@ type ProxyObserver interface {
 	Forget(key proxies.Key)
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
 	Unread() []string
+	Refused() bool
 }
 
 // Rollouts brings changes into force by what proxies say of them.
@@ -145,5 +146,7 @@ func shortReport(report proxies.Report) string {
 	if len(report.Unread) > 0 {
 		return "unread"
 	}
+	// Whether a trial has proven the content isn't told by metadata, so what is uncertain counts as programmed here.
+	report.Programmed += report.Uncertain
 	return proxyCounts(report)
 }

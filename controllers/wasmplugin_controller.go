@@ -135,11 +135,9 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		// The namespace is being deleted, the EnvoyFilters were first, and the plugin follows.
 		return ctrl.Result{}, nil
 	}
-	var wait time.Duration
-	if applyErr != nil || !later.quiet {
-		if wait, err = r.report(ctx, plugin, observation); err != nil {
-			return ctrl.Result{}, errors.Join(applyErr, err)
-		}
+	wait, err := r.report(ctx, plugin, observation, later.quiet)
+	if err != nil {
+		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
 	r.written.remember(plugin, observed, children)
 	if applyErr != nil {
@@ -184,7 +182,7 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 		}
 		return observation, later{}, nil
 	}
-	observation.Accepted = status.Accepted(pair.Notes)
+	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input)...))
 	if r.Modules != nil && !judgeModule(plugin.module, &observation) {
 		return observation, later{}, nil
 	}

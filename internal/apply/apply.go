@@ -57,10 +57,8 @@ func (e *TooLargeError) Error() string {
 // It changes observed to what the API server answered, also when it returns an error half-way. It reads an EnvoyFilter's
 // spec from live only where names go that a filter may still refer to.
 func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin Owner, pair translate.Pair, observed Children) error {
-	for _, half := range pair.EnvoyFilters() {
-		if child := observed[half.Role]; child != nil && !owned(child, plugin) {
-			return &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
-		}
+	if err := free(plugin, pair, observed); err != nil {
+		return err
 	}
 	marks, err := marksOf(pair, plugin)
 	if err != nil {
@@ -82,6 +80,16 @@ func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin 
 		observed[half.Role] = child
 	}
 	return deleting(observed, pair)
+}
+
+// free returns a *ConflictError if one of the pair's names is somebody else's.
+func free(plugin Owner, pair translate.Pair, observed Children) error {
+	for _, half := range pair.EnvoyFilters() {
+		if child := observed[half.Role]; child != nil && !owned(child, plugin) {
+			return &ConflictError{Namespace: plugin.Namespace, Name: half.Name}
+		}
+	}
+	return nil
 }
 
 // deleting returns a *DeletingError if one of the pair's EnvoyFilters is going.

@@ -83,13 +83,7 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 	if err := json.Unmarshal(syncz, &states); err != nil {
 		return nil, fmt.Errorf("its list of what proxies acknowledged (syncz) can't be read: %w", err)
 	}
-	stateOf, several := map[string]synced{}, map[string]bool{}
-	for _, state := range states {
-		if _, has := stateOf[state.Proxy]; has {
-			several[state.Proxy] = true
-		}
-		stateOf[state.Proxy] = state
-	}
+	stateOf, several := byProxy(states)
 	at := map[string]int{}
 	var proxies []Proxy
 	for _, client := range connected.Clients {
@@ -110,6 +104,18 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 		})
 	}
 	return slices.DeleteFunc(proxies, func(p Proxy) bool { return p.Version == "" && len(p.Labels) == 0 }), nil
+}
+
+// byProxy has the states by proxy, and says of which proxies there are several.
+func byProxy(states []synced) (stateOf map[string]synced, several map[string]bool) {
+	stateOf, several = map[string]synced{}, map[string]bool{}
+	for _, state := range states {
+		if _, has := stateOf[state.Proxy]; has {
+			several[state.Proxy] = true
+		}
+		stateOf[state.Proxy] = state
+	}
+	return stateOf, several
 }
 
 func (s synced) of(typeURL string) TypeState {

@@ -62,8 +62,18 @@ type istiod struct {
 	last    *Poll
 	problem string
 	failing time.Time
+	// denied says that it refuses to answer.
+	denied bool
+	// said is what it said last, as it said it.
+	said said
 	// answering is since when it has answered without a failure.
 	answering time.Time
+}
+
+// said tells one poll from another that says the same. What adsz lists is in no order.
+type said struct {
+	syncz string
+	adsz  int
 }
 
 // restarting is how long an istiod may be away before its proxies count as not known: it is updated, and they find another.
@@ -127,6 +137,8 @@ type question struct {
 	reach    translate.Reach
 	at       time.Time
 	answered bool
+	// empty is since when no proxy matches; zero where some do.
+	empty time.Time
 }
 
 // Matching returns the proxies that get a plugin's EnvoyFilters, sorted, and whether they are known. Where they aren't yet,
@@ -139,6 +151,20 @@ func (o *Observer) Matching(plugin types.NamespacedName, reach translate.Reach) 
 		asked = &question{reach: reach, at: o.Now()}
 		o.asked[plugin] = asked
 	}
+	matching := o.matching(reach)
+	slices.Sort(matching)
+	known := len(o.unread()) == 0 && (len(matching) > 0 || o.gathered(asked))
+	asked.answered = known
+	asked.empty = o.emptySince(asked)
+	if !known {
+		for _, istiod := range o.istiods {
+			istiod.wake()
+		}
+	}
+	return slices.Compact(matching), known
+}
+
+func (o *Observer) matching(reach translate.Reach) []string {
 	var matching []string
 	for _, istiod := range o.istiods {
 		if istiod.last == nil {
@@ -150,15 +176,18 @@ func (o *Observer) Matching(plugin types.NamespacedName, reach translate.Reach) 
 			}
 		}
 	}
-	slices.Sort(matching)
-	known := len(o.unread()) == 0 && (len(matching) > 0 || o.gathered(asked))
-	asked.answered = known
-	if !known {
-		for _, istiod := range o.istiods {
-			istiod.wake()
-		}
+	return matching
+}
+
+func (o *Observer) emptySince(asked *question) time.Time {
+	switch {
+	case len(o.matching(asked.reach)) > 0:
+		return time.Time{}
+	case asked.empty.IsZero():
+		return o.Now()
+	default:
+		return asked.empty
 	}
-	return slices.Compact(matching), known
 }
 
 // Unread says why proxies aren't known; it is empty where they are.
@@ -186,8 +215,26 @@ func (o *Observer) unread() []string {
 	return unread
 }
 
+// Refused says that istiods can be asked and none of them ever answered: the installation has no right to.
+func (o *Observer) Refused() bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for _, istiod := range o.istiods {
+		if !istiod.denied || istiod.last != nil {
+			return false
+		}
+	}
+	return len(o.istiods) > 0
+}
+
+// absent is how long no proxy must have matched until it counts that there is none.
+const absent = 2 * time.Second
+
 // gathered says that proxies that aren't there aren't just about to connect, and weren't overlooked.
 func (o *Observer) gathered(asked *question) bool {
+	if asked.empty.IsZero() || o.Now().Sub(asked.empty) < absent {
+		return false
+	}
 	for _, istiod := range o.istiods {
 		if istiod.last == nil || !istiod.last.At.After(asked.at) || o.Now().Sub(istiod.answering) < gathering {
 			return false
@@ -213,7 +260,12 @@ func (o *Observer) news() []types.NamespacedName {
 			news = append(news, plugin)
 		}
 	}
+	unread := o.unread()
 	for key, track := range o.tracks {
+		if track.told && slices.Equal(unread, o.told[key].Unread) {
+			continue
+		}
+		track.told = true
 		report := o.report(track)
 		if told := o.told[key]; !report.equal(told) {
 			o.told[key] = report
@@ -221,26 +273,6 @@ func (o *Observer) news() []types.NamespacedName {
 		}
 	}
 	return news
-}
-
-// equal says whether two reports tell the same, whenever they were made.
-func (r Report) equal(other Report) bool {
-	return r.Matched == other.Matched && r.Programmed == other.Programmed && r.Idle == other.Idle &&
-		r.Unblocked == other.Unblocked && r.Stuck == other.Stuck && r.Uncertain == other.Uncertain &&
-		(r.Age == 0) == (other.Age == 0) && slices.Equal(r.Rejections, other.Rejections) && slices.Equal(r.Blocked, other.Blocked) &&
-		slices.Equal(r.Waiting, other.Waiting) && slices.Equal(r.Unread, other.Unread)
-}
-
-// pending says whether proxies may yet answer.
-func (o *Observer) pending() bool {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	for _, track := range o.tracks {
-		if track.Report(o.Now()).Pending() {
-			return true
-		}
-	}
-	return false
 }
 
 func (i *istiod) wake() {

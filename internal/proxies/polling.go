@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"time"
@@ -118,6 +120,7 @@ func (o *Observer) poll(ctx context.Context, i *istiod, asker *Asker, ask []stri
 	if err != nil {
 		return nil, err
 	}
+	poll.said = said{string(syncz), len(adsz)}
 	if poll.Proxies, err = DecodeProxies(adsz, syncz); err != nil {
 		return nil, &Error{Istiod: i.Name, Reason: Garbage, Text: err.Error()}
 	}
@@ -136,39 +139,62 @@ func (o *Observer) poll(ctx context.Context, i *istiod, asker *Asker, ask []stri
 	return poll, nil
 }
 
-// take lets every track observe a poll, and returns the proxies of which the next one asks what they are sent.
+// take lets the tracks observe a poll, and returns the proxies of which the next one asks what they are sent.
 func (o *Observer) take(ctx context.Context, i *istiod, poll *Poll, err error) []string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	metrics.IstiodRequests.WithLabelValues(resultOf(err)).Inc()
+	i.denied = resultOf(err) == Denied.Label()
 	if err != nil {
-		if i.problem != err.Error() && ctx.Err() == nil {
-			ctrl.Log.WithName("proxies").Info("Can't read what proxies do", "istiod", i.Name, "problem", err.Error())
-		}
-		if i.problem == "" {
-			i.failing = o.Now()
-		}
-		i.problem = err.Error()
+		o.failed(ctx, i, err)
 		return nil
 	}
 	if i.last == nil || i.problem != "" {
 		i.answering = poll.At
 	}
-	i.last, i.problem, i.failing = poll, "", time.Time{}
-	wanted := map[string]bool{}
-	for _, track := range o.tracks {
-		for _, proxy := range track.Observe(*poll) {
-			if len(wanted) < maxAsked {
-				wanted[proxy] = true
-			}
+	nothingNew := i.said == poll.said
+	i.last, i.problem, i.failing, i.said = poll, "", time.Time{}, poll.said
+	for _, asked := range o.asked {
+		if !asked.answered {
+			asked.empty = o.emptySince(asked)
 		}
 	}
-	var ask []string
-	for proxy := range wanted {
-		ask = append(ask, proxy)
+	wanted := map[string]bool{}
+	for _, track := range o.tracks {
+		if nothingNew && !track.pending(poll.At, math.MaxInt64) {
+			continue
+		}
+		for _, proxy := range track.Observe(*poll) {
+			wanted[proxy] = true
+		}
 	}
-	slices.Sort(ask)
-	return ask
+	ask := slices.Sorted(maps.Keys(wanted))
+	return ask[:min(len(ask), maxAsked)]
+}
+
+func (o *Observer) failed(ctx context.Context, i *istiod, err error) {
+	if i.problem != err.Error() && ctx.Err() == nil {
+		ctrl.Log.WithName("proxies").Info("Can't read what proxies do", "istiod", i.Name, "problem", err.Error())
+	}
+	if i.problem == "" {
+		i.failing = o.Now()
+	}
+	i.problem = err.Error()
+}
+
+// hurry bounds how long proxies that don't answer are asked for densely.
+const hurry = 5 * time.Minute
+
+// pending says whether proxies may yet answer soon.
+func (o *Observer) pending() bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for _, track := range o.tracks {
+		if track.pending(o.Now(), hurry) {
+			return true
+		}
+	}
+	return false
 }
 
 func resultOf(err error) string {

@@ -48,28 +48,40 @@ func (t *Track) Report(now time.Time) Report {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.proxies)) {
 		p := t.proxies[id]
-		if p.state == idle {
-			report.Idle++
-			continue
-		}
-		report.Matched++
-		if p.state != programmed && p.state != uncertain && p.state != rejected {
+		if p.state.open() {
 			report.Waited = max(report.Waited, now.Sub(p.since))
 		}
-		switch p.state {
-		case programmed:
-			report.Programmed++
-		case uncertain:
-			report.Uncertain++
-		case rejected:
-			report.Rejections = append(report.Rejections, Rejection{id, p.message})
-		case blocked:
-			report.Blocked = append(report.Blocked, Rejection{id, p.message})
-		default:
-			report.Waiting = append(report.Waiting, id)
-			report.Unblocked = report.Unblocked || p.state == unblocked
-			report.Stuck = report.Stuck || p.state == stuck
-		}
+		report.add(id, p)
 	}
 	return report
+}
+
+func (r *Report) add(id string, p *progress) {
+	if p.state == idle {
+		r.Idle++
+		return
+	}
+	r.Matched++
+	switch p.state {
+	case programmed:
+		r.Programmed++
+	case uncertain:
+		r.Uncertain++
+	case rejected:
+		r.Rejections = append(r.Rejections, Rejection{id, p.message})
+	case blocked:
+		r.Blocked = append(r.Blocked, Rejection{id, p.message})
+	default:
+		r.Waiting = append(r.Waiting, id)
+		r.Unblocked = r.Unblocked || p.state == unblocked
+		r.Stuck = r.Stuck || p.state == stuck
+	}
+}
+
+// equal says whether two reports tell the same, whenever they were made.
+func (r Report) equal(other Report) bool {
+	return r.Matched == other.Matched && r.Programmed == other.Programmed && r.Idle == other.Idle &&
+		r.Unblocked == other.Unblocked && r.Stuck == other.Stuck && r.Uncertain == other.Uncertain &&
+		(r.Age == 0) == (other.Age == 0) && slices.Equal(r.Rejections, other.Rejections) && slices.Equal(r.Blocked, other.Blocked) &&
+		slices.Equal(r.Waiting, other.Waiting) && slices.Equal(r.Unread, other.Unread)
 }

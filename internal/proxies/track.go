@@ -22,6 +22,8 @@ type Poll struct {
 	Proxies []Proxy
 	// Sent is what istiod sends some of the proxies, by id and name; it was asked after the rest.
 	Sent map[string]map[string]*anypb.Any
+
+	said said
 }
 
 const (
@@ -44,42 +46,9 @@ type Track struct {
 	proxies map[string]*progress
 	// since is, for each istiod, the first push that is known to have carried it.
 	since map[string]string
+	// told says that the last report was told as it is.
+	told bool
 }
-
-// progress is how far a proxy is.
-type progress struct {
-	istiod    string
-	since     time.Time
-	connected time.Time
-	state     state
-	message   string
-	// stale and staleListeners are what the proxy refused before the content was meant for it.
-	stale, staleListeners string
-	// before is the last that it was sent while the content was known not to be meant for it; seen is when that was first
-	// known to be so, nonce what it had been sent by then.
-	before string
-	seen   time.Time
-	nonce  string
-	// push is the number of istiod's last push at the time of before; 0 for unknown.
-	push uint64
-}
-
-type state int
-
-const (
-	waiting state = iota
-	programmed
-	rejected
-	// blocked: it refuses what is sent, because of something else. unblocked: it has accepted something since.
-	blocked
-	unblocked
-	// uncertain: it acknowledged, and may have refused it before that, between two polls.
-	uncertain
-	// stuck: it took the configuration and still refuses the listener as it was before that.
-	stuck
-	// idle: it has no listener for it.
-	idle
-)
 
 // NewTrack begins to follow an expectation.
 func NewTrack(expectation translate.Expectation, trial bool) *Track {
@@ -91,6 +60,7 @@ func (t *Track) Observe(poll Poll) []string {
 	if t.begun.IsZero() {
 		t.begun = poll.At
 	}
+	t.told = false
 	here := map[string]bool{}
 	var ask []string
 	for _, proxy := range poll.Proxies {
@@ -106,12 +76,23 @@ func (t *Track) Observe(poll Poll) []string {
 			ask = append(ask, proxy.ID)
 		}
 	}
-	maps.DeleteFunc(t.proxies, func(id string, p *progress) bool { return p.istiod == poll.Istiod && !here[id] })
+	maps.DeleteFunc(t.proxies, func(id string, p *progress) bool { return p.gone(poll.Istiod, here[id]) })
 	return ask
+}
+
+// pending says that a proxy may yet answer, since some time at the most.
+func (t *Track) pending(now time.Time, most time.Duration) bool {
+	for _, p := range t.proxies {
+		if (p.missed || p.state.open()) && now.Sub(p.since) < most {
+			return true
+		}
+	}
+	return t.begun.IsZero()
 }
 
 // Leave forgets an istiod that is no more, and its proxies.
 func (t *Track) Leave(istiod string) {
+	t.told = false
 	delete(t.since, istiod)
 	maps.DeleteFunc(t.proxies, func(_ string, p *progress) bool { return p.istiod == istiod })
 }
@@ -128,7 +109,7 @@ func Matches(reach translate.Reach, proxy Proxy, revision string) bool {
 func (t *Track) progressOf(proxy Proxy, poll Poll) *progress {
 	p := t.proxies[proxy.ID]
 	if p == nil || (p.state != rejected && !p.connected.Equal(proxy.ConnectedAt)) {
-		p = &progress{since: poll.At}
+		p = &progress{since: poll.At, doubt: p != nil && p.state == waiting && !p.seen.IsZero()}
 		if !t.Trial {
 			// Whose it is isn't known; that of a trial, which has names of its own, can't be older.
 			p.stale, p.staleListeners = proxy.Extensions.Error, proxy.Listeners.Error
@@ -140,16 +121,11 @@ func (t *Track) progressOf(proxy Proxy, poll Poll) *progress {
 }
 
 func (t *Track) observe(p *progress, proxy Proxy, poll Poll) {
-	if p.stale != proxy.Extensions.Error {
-		p.stale = ""
-	}
-	if p.staleListeners != proxy.Listeners.Error {
-		p.staleListeners = ""
-	}
+	p.follow(proxy, poll)
 	switch {
 	case t.refused(p, proxy), t.heldUp(p, proxy):
 	case !t.watched(proxy):
-		t.unasked(p, proxy, poll)
+		t.unasked(p, proxy, poll.At)
 	case p.state == programmed, p.state == uncertain:
 	case p.seen.IsZero():
 		p.state = waiting
@@ -158,16 +134,23 @@ func (t *Track) observe(p *progress, proxy Proxy, poll Poll) {
 			break
 		}
 		if poll.Sent[proxy.ID] != nil {
-			p.notYet(proxy, poll)
+			p.notYet(proxy)
 		}
-	case !p.acknowledged(proxy, poll.At):
+	case p.acknowledged(proxy, poll.At):
+		t.acknowledged(p, proxy, poll.Istiod)
+	}
+}
+
+// acknowledged takes in that a proxy has acknowledged what carried it.
+func (t *Track) acknowledged(p *progress, proxy Proxy, istiod string) {
+	switch {
 	case !t.Trial && proxy.Listeners.Error != "":
 		p.state, p.message = stuck, proxy.Listeners.Error
-	case t.Trial && p.hidden(proxy):
+	case p.doubt:
 		p.state, p.message = uncertain, ""
 	default:
 		p.state, p.message = programmed, ""
-		t.remember(poll.Istiod, proxy.Extensions.Sent)
+		t.remember(istiod, proxy.Extensions.Sent)
 	}
 }
 
@@ -232,32 +215,16 @@ func (t *Track) watched(proxy Proxy) bool {
 }
 
 // unasked is for a proxy that doesn't ask for the plugin, or not any more.
-func (t *Track) unasked(p *progress, proxy Proxy, poll Poll) {
+func (t *Track) unasked(p *progress, proxy Proxy, now time.Time) {
 	p.seen, p.nonce = time.Time{}, ""
-	p.notYet(proxy, poll)
+	p.notYet(proxy)
 	synced := proxy.Listeners.Sent == proxy.Listeners.Acked && proxy.Listeners.Error == ""
 	switch {
 	case p.state == programmed, p.state == idle && !synced:
 		p.state = waiting
-	case !t.Trial && synced && poll.At.Sub(t.begun) >= idleAfter:
+	case !t.Trial && synced && now.Sub(t.begun) >= idleAfter:
 		p.state = idle
 	}
-}
-
-// notYet takes down what is so while the content isn't meant for a proxy: nothing of that is about it.
-func (p *progress) notYet(proxy Proxy, poll Poll) {
-	p.before, p.stale, p.staleListeners = proxy.Extensions.Sent, proxy.Extensions.Error, proxy.Listeners.Error
-	p.push = 0
-	for _, other := range poll.Proxies {
-		p.push = max(p.push, other.Push)
-	}
-}
-
-// hidden says whether there was another push than the one that carried the content: what a proxy refuses, istiod forgets
-// when the proxy acknowledges anything else, and Envoy doesn't look at unchanged content again.
-func (p *progress) hidden(proxy Proxy) bool {
-	_, number, ok := PushVersion(proxy.Extensions.Sent)
-	return !ok || p.push == 0 || number > p.push+1
 }
 
 // meant says whether istiod sends a proxy what is expected, or has sent it a push that carried it: pushes are numbered, and
@@ -275,16 +242,6 @@ func (t *Track) meant(proxy Proxy, poll Poll) bool {
 	}
 	digest, err := translate.Digest(ours)
 	return err == nil && digest == t.Expectation.Digest
-}
-
-// acknowledged: what was sent after the content was meant for the proxy, or at that very time, in which case the
-// acknowledgement must have settled.
-func (p *progress) acknowledged(proxy Proxy, now time.Time) bool {
-	extensions := proxy.Extensions
-	if extensions.Sent == "" || extensions.Sent == p.before || extensions.Sent != extensions.Acked || extensions.Error != "" {
-		return false
-	}
-	return extensions.Sent != p.nonce || now.Sub(p.seen) >= settling
 }
 
 func (t *Track) remember(istiod, nonce string) {

@@ -40,8 +40,8 @@ const (
 	// debugType is the type of istiod's debug data (istio.io/istio, pilot/pkg/xds/v3).
 	debugType       = "istio.io/debug"
 	defaultMaxBytes = 64 << 20
-	deniedText      = "refuses to say what its proxies do; the operator's ServiceAccount must be in the mesh's root namespace (helm install --namespace " +
-		"istio-system), or in one that istiod's DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES lists, and its token of audience istio-ca"
+	deniedText      = "refuses to say what its proxies do; the operator's ServiceAccount must be in istiod's namespace (helm install --namespace " +
+		"istio-system), and its token of audience istio-ca"
 )
 
 // xds asks over xDS: one stream, on which istiod answers one debug request after the other (istio.io/istio 1.31,

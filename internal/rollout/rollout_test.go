@@ -162,7 +162,7 @@ func mustBeSound(t *testing.T, s State, d Decision) {
 		t.Errorf("%+v isn't decided: %+v", s, d)
 	case brings && !asked:
 		t.Errorf("%+v comes into force untried: %+v", s, d)
-	case d.Action == Try && !s.Turn && !(s.Trial.Stands && s.Trial.Content == s.Wanted):
+	case d.Action == Try && !s.Turn && (!s.Trial.Stands || s.Trial.Content != s.Wanted):
 		t.Errorf("%+v is tried out of turn: %+v", s, d)
 	case s.Mode == wasmv1alpha1.ActivationImmediate && d.Action == Hold:
 		t.Errorf("%+v is held up: %+v", s, d)

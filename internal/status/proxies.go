@@ -39,6 +39,8 @@ type Proxies struct {
 	// Matched, Programmed and Idle are numbers of proxies: of those that are to run it, that do, and that match and have no
 	// listener for it.
 	Matched, Programmed, Idle int
+	// Uncertain have acknowledged it, and may have refused it unseen.
+	Uncertain int
 	// Rejections are refusals, at most as many as a status holds, and RejectedTotal how many there are.
 	Rejections    []wasmv1alpha1.ProxyRejection
 	RejectedTotal int
@@ -114,6 +116,12 @@ func (p Proxies) inForce() Verdict {
 		return Verdict{
 			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNoMatchingProxies,
 			Message: "No proxy that is connected to istiod is selected.",
+		}
+	case p.Uncertain > 0 && len(p.Waiting) == 0:
+		return Verdict{
+			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonWaiting,
+			Message: fmt.Sprintf("%d proxies have acknowledged it, but may have refused it a moment before, which istiod doesn't remember; "+
+				"a trial tells (spec.activation.mode Safe).", p.Uncertain),
 		}
 	case p.Programmed < p.Matched:
 		return Verdict{

@@ -130,6 +130,9 @@ func readyOf(observation Observation, programmed Verdict) Verdict {
 	if observation.Applied.Status != metav1.ConditionTrue {
 		return observation.Applied
 	}
+	if observation.Mode == wasmv1alpha1.ActivationOff {
+		return switchedOff()
+	}
 	return Verdict{
 		Status: metav1.ConditionTrue, Reason: wasmv1alpha1.ReasonApplied,
 		Message: "The spec is accepted and both EnvoyFilters stand. Whether the proxies run the plugin isn't observed.",
@@ -153,12 +156,16 @@ func readyWith(observation Observation, proxies Proxies, programmed Verdict) Ver
 	case observation.Applied.Status != metav1.ConditionTrue:
 		return observation.Applied
 	case observation.Mode == wasmv1alpha1.ActivationOff:
-		return Verdict{
-			Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonOff,
-			Message: "The plugin is switched off (spec.activation.mode): it is loaded and runs on no request.",
-		}
+		return switchedOff()
 	default:
 		return Verdict{Status: metav1.ConditionTrue, Reason: programmed.Reason, Message: programmed.Message}
+	}
+}
+
+func switchedOff() Verdict {
+	return Verdict{
+		Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonOff,
+		Message: "The plugin is switched off (spec.activation.mode): it is loaded and runs on no request.",
 	}
 }
 

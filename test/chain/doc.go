@@ -33,6 +33,7 @@
 // Owner references are collected only while kube-controller-manager runs. Start it with
 // Cluster.StartControllerManager after the CRDs are installed: it looks for new kinds every 30 seconds only.
 //
-// The mesh has no CA, so plain text is used throughout: auto mTLS is off and StartIstiod applies a mesh-wide
-// PeerAuthentication that disables mTLS. Otherwise a proxy would wait for certificates before it asks for listeners.
+// The proxies ask for no certificates, so plain text is used throughout: auto mTLS is off and StartIstiod applies a
+// mesh-wide PeerAuthentication that disables mTLS. Otherwise a proxy would wait for certificates before it asks for
+// listeners. With IstiodOptions.CA istiod has a CA and a port that speaks TLS, for whoever asks what its proxies do.
 package chain

@@ -31,13 +31,17 @@ type IstiodOptions struct {
 	IstioFilters bool
 	// GatewayAPI installs the CRDs of the Gateway API, without which istiod looks for no Gateways of that kind.
 	GatewayAPI bool
+	// CA turns istiod's CA on, and with it the port that speaks TLS. The proxies here ask for no certificates all the same.
+	CA bool
 }
 
-// Istiod is Istio's control plane without CA, injection and validation.
+// Istiod is Istio's control plane without injection and validation, and without a CA unless it is asked for.
 type Istiod struct {
 	*Process
 	// DiscoveryAddress is where proxies connect (plain text gRPC).
 	DiscoveryAddress string
+	// SecureAddress speaks the same over TLS, with a certificate for IstiodServerName; empty without a CA.
+	SecureAddress string
 	// URL has the debug endpoints, such as URL + "/debug/syncz", open to this machine; MetricsURL is for Prometheus.
 	URL, MetricsURL string
 
@@ -75,6 +79,9 @@ var istiodEnv = []string{
 	"INJECTION_WEBHOOK_CONFIG_NAME=",
 	"VALIDATION_WEBHOOK_CONFIG_NAME=",
 	"INJECT_ENABLED=false",
+}
+
+var withoutCA = []string{
 	"ENABLE_CA_SERVER=false",
 	"PILOT_CERT_PROVIDER=none",
 }
@@ -92,39 +99,36 @@ func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options I
 	if err != nil {
 		return nil, err
 	}
-	reserved, err := reservePorts(4)
+	reserved, err := reservePorts(5)
 	if err != nil {
 		return nil, err
 	}
 	defer reserved.release()
 	options.Name = cmp.Or(options.Name, "istiod-0")
-	http, grpc, monitoring, ctrlz := reserved.ports[0], reserved.ports[1], reserved.ports[2], reserved.ports[3]
-	if err := prepareMesh(ctx, cluster, local(grpc), options); err != nil {
+	ports := istiodPorts(reserved.ports)
+	if err := prepareMesh(ctx, cluster, ports.grpc(), options); err != nil {
 		return nil, fmt.Errorf("cannot prepare the cluster for istiod: %w", err)
 	}
 	istiod := &Istiod{
-		DiscoveryAddress: local(grpc),
-		URL:              "http://" + local(http),
-		MetricsURL:       "http://" + local(monitoring) + "/metrics",
+		DiscoveryAddress: ports.grpc(),
+		URL:              "http://" + ports.http(),
+		MetricsURL:       "http://" + ports.monitoring() + "/metrics",
 		release:          bin.IstioRelease,
 	}
+	if options.CA {
+		istiod.SecureAddress = ports.secure()
+	}
 	istiod.Process, err = Start(ctx, Command{
-		Name: options.Name,
-		Path: bin.PilotDiscovery,
-		Args: append([]string{
-			"discovery",
-			"--kubeconfig=" + cluster.Kubeconfig,
-			"--httpAddr=" + local(http),
-			"--grpcAddr=" + local(grpc),
-			"--httpsAddr=",
-			"--secureGRPCAddr=",
-			"--monitoringAddr=" + local(monitoring),
-			"--ctrlz_port=" + strconv.Itoa(ctrlz),
-		}, options.Args...),
+		Name:    options.Name,
+		Path:    bin.PilotDiscovery,
+		Args:    options.args(cluster.Kubeconfig, ports),
 		Env:     options.env(),
 		LogFile: filepath.Join(dir, "istiod.log"),
 		Ready: func(ctx context.Context) error {
-			return httpOK(ctx, istiod.URL+"/ready")
+			if err := httpOK(ctx, istiod.URL+"/ready"); err != nil || !options.CA {
+				return err
+			}
+			return istiod.speaksTLS(ctx, cluster)
 		},
 		reserved: reserved,
 	})
@@ -134,8 +138,37 @@ func StartIstiod(ctx context.Context, bin *Binaries, cluster *Cluster, options I
 	return istiod, nil
 }
 
+// istiodPorts are the free ports that an istiod is given.
+type istiodPorts []int
+
+func (p istiodPorts) http() string       { return local(p[0]) }
+func (p istiodPorts) grpc() string       { return local(p[1]) }
+func (p istiodPorts) monitoring() string { return local(p[2]) }
+func (p istiodPorts) ctrlz() string      { return strconv.Itoa(p[3]) }
+func (p istiodPorts) secure() string     { return local(p[4]) }
+
+func (o IstiodOptions) args(kubeconfig string, ports istiodPorts) []string {
+	secure := ""
+	if o.CA {
+		secure = ports.secure()
+	}
+	return append([]string{
+		"discovery",
+		"--kubeconfig=" + kubeconfig,
+		"--httpAddr=" + ports.http(),
+		"--grpcAddr=" + ports.grpc(),
+		"--httpsAddr=",
+		"--secureGRPCAddr=" + secure,
+		"--monitoringAddr=" + ports.monitoring(),
+		"--ctrlz_port=" + ports.ctrlz(),
+	}, o.Args...)
+}
+
 func (o IstiodOptions) env() []string {
 	env := append([]string{"POD_NAME=" + o.Name}, istiodEnv...)
+	if !o.CA {
+		env = append(env, withoutCA...)
+	}
 	if !o.IstioFilters {
 		env = append(env, stockEnvoy...)
 	}

@@ -9,17 +9,15 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 // unsupported says how to ask for what the API has and this version doesn't put into effect.
 var unsupported = map[string]string{
-	"spec.activation.mode: Safe":      `{"activation": {"mode": "Safe"}}`,
-	"spec.activation.mode: Off":       `{"activation": {"mode": "Off"}}`,
-	"spec.activation.deadlineSeconds": `{"activation": {"mode": "Immediate", "deadlineSeconds": 60}}`,
-	"spec.activation.onDeadline":      `{"activation": {"onDeadline": "Hold"}}`,
-	"spec.rollout":                    `{"rollout": {"canary": {"selector": {"matchLabels": {"track": "canary"}}}}}`,
+	"spec.rollout": `{"rollout": {"canary": {"selector": {"matchLabels": {"track": "canary"}}}}}`,
 }
 
 // What has no effect is refused, never ignored.
@@ -53,5 +51,24 @@ var _ = Describe("A field without an effect", func() {
 	},
 		Entry(nil, `{"delivery": "Direct"}`),
 		Entry(nil, `{"activation": {"mode": "Immediate"}}`),
+		Entry(nil, `{"activation": {"mode": "Safe", "deadlineSeconds": 60, "onDeadline": "Proceed"}}`),
 	)
+
+	It("is said where the installation can't do what it asks for", func(ctx SpecContext) {
+		plugin := newPlugin(newNamespace(ctx))
+		plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationSafe
+		createReady(ctx, plugin)
+		refresh(ctx, plugin)
+		Expect(conditionOf(plugin, wasmv1alpha1.ConditionAccepted).Message).To(ContainSubstring("without a trial"))
+		Expect(plugin.Status.Activation.Mode).To(Equal(wasmv1alpha1.ActivationImmediate))
+	})
+
+	It("is no obstacle to switching a plugin off", func(ctx SpecContext) {
+		plugin := newPlugin(newNamespace(ctx))
+		createReady(ctx, plugin)
+		Expect(patchSpec(ctx, plugin, `{"activation": {"mode": "Off"}}`)).To(Succeed())
+		Eventually(ctx, stateOf(plugin)).Should(haveCondition(wasmv1alpha1.ConditionReady, metav1.ConditionFalse, wasmv1alpha1.ReasonOff))
+		Expect(patchSpec(ctx, plugin, `{"activation": null}`)).To(Succeed())
+		Eventually(ctx, stateOf(plugin)).Should(beReady())
+	})
 })

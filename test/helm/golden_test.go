@@ -72,7 +72,7 @@ func cases(t *testing.T) []string {
 }
 
 // encode writes objects with sorted keys. Of a CRD only the metadata: its content is compared with that of config/crd; of
-// a Secret only the keys: each run makes other values (see TestStoreCertificate).
+// a Secret only the keys: each run makes other values (see TestStoreCertificate); of a dashboard too (see TestDashboard).
 func encode(t *testing.T, objects []*unstructured.Unstructured) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -80,7 +80,7 @@ func encode(t *testing.T, objects []*unstructured.Unstructured) []byte {
 		if object.GetKind() == "CustomResourceDefinition" {
 			delete(object.Object, "spec")
 		}
-		if object.GetKind() == "Secret" {
+		if kind := object.GetKind(); kind == "Secret" || kind == "ConfigMap" {
 			data := object.Object["data"].(map[string]any)
 			for key := range data {
 				data[key] = "…"

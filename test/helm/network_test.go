@@ -23,6 +23,7 @@ type other struct {
 
 var (
 	proxy    = other{namespace: "shop"}
+	istiod   = other{namespace: "istio-system"}
 	internet = other{address: "203.0.113.7"}
 	ofSix    = other{address: "2001:db8::7"}
 	metadata = other{address: "169.254.169.254"}
@@ -53,6 +54,9 @@ func TestNetworkPolicies(t *testing.T) {
 			{release, out, internet, 80, true},
 			{release, out, ofSix, 5000, true},
 			{release, out, proxy, 5000, true}, // a registry in the cluster
+			{release, out, istiod, 15012, true},
+			{release, out, proxy, 15012, false},
+			{release, out, internet, 15012, false},
 			{release, out, internet, 25, false},
 			{release, out, metadata, 80, false},
 			{release, out, metadata, 5000, false},
@@ -100,6 +104,17 @@ func TestNetworkPolicies(t *testing.T) {
 			{release, out, proxy, 8088, true},
 			{release, out, internet, 443, false},
 		}},
+		"istiod elsewhere": {"{proxies: {istiodNamespace: mesh}, networkPolicy: {istiodPorts: [15112]}}", []connection{
+			{release, out, other{namespace: "mesh"}, 15112, true},
+			{release, out, other{namespace: "mesh"}, 15012, false},
+			{release, out, istiod, 15112, false},
+		}},
+		"istiod at an address": {"{proxies: {istiodAddresses: [\"istiod.example.com:8015\"]}, modules: {resolve: false}, store: {enabled: false}}", []connection{
+			{release, out, internet, 8015, true},
+			{release, out, istiod, 15012, true}, // behind a Service of another port
+			{release, out, internet, 53, true},
+		}},
+		"istiod not asked": {"proxies: {observe: false}", []connection{{release, out, istiod, 15012, false}}},
 		"modules not resolved": {"{modules: {resolve: false}, store: {enabled: false}}", []connection{
 			{release, out, internet, 6443, true},
 			{release, out, internet, 53, false},

@@ -145,7 +145,7 @@ func TestCheckerHasNoToken(t *testing.T) {
 }
 
 // TestTokens: the manager and the store have a token for the API server where client-go looks for it, and one that only a
-// store takes; the ServiceAccounts give none unasked.
+// store takes, the manager one that only istiod takes; the ServiceAccounts give none unasked.
 func TestTokens(t *testing.T) {
 	for source, objects := range sources(t) {
 		for _, account := range allOf[corev1.ServiceAccount](t, objects, "ServiceAccount") {
@@ -155,7 +155,10 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	for deployment, want := range map[string]map[string]string{
-		release:      {"/var/run/secrets/kubernetes.io/serviceaccount": "", "/var/run/secrets/wasm.solarmesh.io": "wasm.solarmesh.io"},
+		release: {
+			"/var/run/secrets/kubernetes.io/serviceaccount": "", "/var/run/secrets/wasm.solarmesh.io": "wasm.solarmesh.io",
+			"/var/run/secrets/istiod": "istio-ca",
+		},
 		storeAccount: {"/var/run/secrets/wasm.solarmesh.io": "wasm.solarmesh.io"},
 	} {
 		pod := podOf(t, deployment, "{}")

@@ -26,6 +26,7 @@ const operatorRights = `
 *                  networking.istio.io    envoyfilters               *  watch
 *                  networking.istio.io    envoyfilters               *  create
 *                  networking.istio.io    envoyfilters               *  patch
+*                  networking.istio.io    envoyfilters               *  delete
 *                  core                   configmaps                 *  get
 *                  core                   configmaps                 *  list
 *                  core                   configmaps                 *  watch
@@ -37,6 +38,7 @@ const operatorRights = `
 *                  wasm.solarmesh.io      modules                    *  get
 *                  wasm.solarmesh.io      modules                    *  update
 istio-system       core                   configmaps                 istio  get
+istio-system       discovery.k8s.io       endpointslices             *  list
 wasmplugin-system  coordination.k8s.io    leases                     *  create
 wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  get
 wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  patch

@@ -49,6 +49,6 @@ func (w *World) trustRegistry(ctx context.Context) error {
 		return nil
 	}
 	_, err := w.Shell(ctx, fmt.Sprintf("kubectl create configmap %s --namespace %s --from-file=ca.crt=%s",
-		registryCA, OperatorNamespace, w.Registry.CAFile))
+		registryCA, w.Namespace(), w.Registry.CAFile))
 	return err
 }

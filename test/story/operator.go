@@ -13,15 +13,27 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
-// The chart is installed under this name, in this namespace.
+// The chart is installed under this name, in this namespace, unless the operator asks istiod: see World.Namespace.
 const (
 	Release           = "wasmplugin-operator"
 	OperatorNamespace = "wasmplugin-system"
 )
 
 // HelmInstall is the command that installs the chart.
-const HelmInstall = "helm install " + Release + " charts/wasmplugin-operator" +
-	" --namespace " + OperatorNamespace + " --create-namespace --hide-notes"
+const HelmInstall = helmInstall + OperatorNamespace + helmOptions
+
+const (
+	helmInstall = "helm install " + Release + " charts/wasmplugin-operator --namespace "
+	helmOptions = " --create-namespace --hide-notes"
+)
+
+// Namespace is where the chart is installed: istiod says what its proxies do to its own namespace only.
+func (w *World) Namespace() string {
+	if w.ObserveProxies {
+		return chain.IstioNamespace
+	}
+	return OperatorNamespace
+}
 
 // waitForCRD returns when the API server knows WasmPlugins; helm does not wait for that.
 const waitForCRD = "kubectl wait --for=condition=Established crd/wasmplugins.wasm.solarmesh.io --timeout=30s"
@@ -29,8 +41,9 @@ const waitForCRD = "kubectl wait --for=condition=Established crd/wasmplugins.was
 // InstallChart installs the chart, with some values such as store.enabled=false, and starts the garbage collector, which
 // looks for new kinds when it starts. It returns what helm printed.
 func (w *World) InstallChart(ctx context.Context, values ...string) (string, error) {
-	command := []string{HelmInstall}
-	for _, value := range append(w.registryValues(), values...) {
+	command := []string{helmInstall + w.Namespace() + helmOptions}
+	given := append(w.registryValues(), fmt.Sprintf("proxies.observe=%t", w.ObserveProxies))
+	for _, value := range append(given, values...) {
 		command = append(command, "--set '"+value+"'")
 	}
 	out, err := w.Shell(ctx, strings.Join(command, " "))
@@ -78,9 +91,13 @@ func (w *World) StartOperator(ctx context.Context, more ...string) error {
 		return err
 	}
 	// The registries and servers of the specs are on this machine, as nothing of a real cluster is.
-	command.Args = append(command.Args, "--kubeconfig="+p.kubeconfig, "--leader-election-namespace="+OperatorNamespace,
+	command.Args = append(command.Args, "--kubeconfig="+p.kubeconfig, "--leader-election-namespace="+w.Namespace(),
 		"--allow-loopback-addresses")
-	command.Args = append(command.Args, more...)
+	if p.has("istiod-token-file") {
+		// No EndpointSlice may hold an address of this machine.
+		command.Args = append(command.Args, "--istiod-addresses="+w.Istiod.SecureAddress, "--istiod-server-name="+chain.IstiodServerName)
+	}
+	command.Args = append(append(command.Args, w.Args...), more...)
 	command.Ready = readyAt(health)
 	w.OperatorArgs, w.MetricsURL = command.Args, "https://"+metrics+"/metrics"
 	w.Operator, err = chain.Start(ctx, command)

@@ -37,7 +37,7 @@ func (w *World) newPod(ctx context.Context, name, dir string) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := client.AppsV1().Deployments(OperatorNamespace).Get(ctx, name, metav1.GetOptions{})
+	deployment, err := client.AppsV1().Deployments(w.Namespace()).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("the chart's Deployment: %w", err)
 	}
@@ -45,7 +45,7 @@ func (w *World) newPod(ctx context.Context, name, dir string) (*pod, error) {
 	if p.kubeconfig, err = w.writeKubeconfig(ctx, client, deployment, dir); err != nil {
 		return nil, err
 	}
-	files := volumeFiles{client: client, namespace: OperatorNamespace, account: p.template.ServiceAccountName, ca: w.Cluster.Config.CAData}
+	files := volumeFiles{client: client, namespace: w.Namespace(), account: p.template.ServiceAccountName, ca: w.Cluster.Config.CAData}
 	for _, volume := range p.template.Volumes {
 		// A socket's path is limited to about 100 characters, so folders have short names.
 		folder := filepath.Join(dir, volume.Name)

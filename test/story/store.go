@@ -46,7 +46,7 @@ func (w *World) storeDeployment(ctx context.Context) (*appsv1.Deployment, error)
 	if err != nil {
 		return nil, err
 	}
-	return client.AppsV1().Deployments(OperatorNamespace).Get(ctx, storeName, metav1.GetOptions{})
+	return client.AppsV1().Deployments(w.Namespace()).Get(ctx, storeName, metav1.GetOptions{})
 }
 
 // startStore starts as many replicas as the chart's Deployment asks for, with a folder each, as peers of each other.
@@ -115,7 +115,7 @@ func (w *World) renewCertificate(ctx context.Context, deployment *appsv1.Deploym
 	if err != nil {
 		return err
 	}
-	secrets := client.CoreV1().Secrets(OperatorNamespace)
+	secrets := client.CoreV1().Secrets(w.Namespace())
 	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return err

@@ -39,6 +39,11 @@ type World struct {
 	Helm, OperatorBinary string
 	OperatorArgs         []string
 
+	// Args are added to the operator's whenever it is started.
+	Args []string
+	// ObserveProxies, set before StartMesh, has the operator ask istiod what the proxies do.
+	ObserveProxies bool
+
 	Cluster *chain.Cluster
 	Istiod  *chain.Istiod
 	Modules *chain.ModuleServer
@@ -83,7 +88,9 @@ func (w *World) StartMesh(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w.Istiod, err = chain.StartIstiod(ctx, w.Bin, w.Cluster, chain.IstiodOptions{Dir: filepath.Join(w.Dir, "istiod")})
+	w.Istiod, err = chain.StartIstiod(ctx, w.Bin, w.Cluster, chain.IstiodOptions{
+		Dir: filepath.Join(w.Dir, "istiod"), CA: w.ObserveProxies,
+	})
 	if err != nil {
 		return err
 	}

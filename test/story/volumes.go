@@ -38,7 +38,11 @@ func (v volumeFiles) write(ctx context.Context, volume corev1.Volume, folder str
 	case volume.Secret != nil:
 		return v.secret(ctx, volume.Secret.SecretName, volume.Secret.Items, folder)
 	case volume.ConfigMap != nil:
-		return v.configMap(ctx, volume.ConfigMap.Name, volume.ConfigMap.Items, folder)
+		err := v.configMap(ctx, volume.ConfigMap.Name, volume.ConfigMap.Items, folder)
+		if optional := volume.ConfigMap.Optional; apierrors.IsNotFound(err) && optional != nil && *optional {
+			return nil
+		}
+		return err
 	case volume.Projected != nil:
 		for _, source := range volume.Projected.Sources {
 			if err := v.project(ctx, source, folder); err != nil {

@@ -20,9 +20,24 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- include "wasmplugin-operator.validateProxies" .Values.proxies }}
 {{- include "wasmplugin-operator.validateModules" .Values }}
 {{- if .Values.store.enabled }}
 {{- include "wasmplugin-operator.validateStore" .Values }}
+{{- end }}
+{{- end }}
+
+{{- define "wasmplugin-operator.validateProxies" -}}
+{{- range $name := list "istiodNamespace" "istiodAddresses" "istiodServerName" }}
+{{- if and (get $ $name) (not $.observe) }}
+{{- fail (printf "proxies.%s: nobody asks istiod with proxies.observe: false; take one of them out" $name) }}
+{{- end }}
+{{- end }}
+{{- if and .istiodNamespace .istiodAddresses }}
+{{- fail "proxies.istiodNamespace: with proxies.istiodAddresses nobody looks for istiod; take one of them out" }}
+{{- end }}
+{{- if and .istiodServerName (not .istiodAddresses) }}
+{{- fail "proxies.istiodServerName: is for proxies.istiodAddresses; an istiod that was found is verified by the name of its Service" }}
 {{- end }}
 {{- end }}
 

@@ -30,16 +30,16 @@ var Standing = []string{
 var Excepted = map[string]string{
 	"imagePullSecret":            "the operator itself pulls with it: test/e2e proves it",
 	"verification":               "the operator itself verifies modules: test/e2e proves it",
-	"activation.deadlineSeconds": "trials are not in this release, which refuses it",
-	"activation.onDeadline":      "trials are not in this release, which refuses it",
+	"activation.deadlineSeconds": "is about when, not what: test/e2e proves it",
+	"activation.onDeadline":      "is about when, not what: test/e2e proves it",
 	"rollout":                    "canaries are not in this release, which refuses it",
 }
 
 // ExceptedValues are values of fields, as path=value, without a case, and why.
 var ExceptedValues = map[string]string{
 	"delivery=Store":       "the agent fetches the same module from another URL: test/e2e proves it",
-	"activation.mode=Safe": "trials are not in this release, which refuses it",
-	"activation.mode=Off":  "trials are not in this release, which refuses it",
+	"activation.mode=Safe": "the same pair, after a trial: test/e2e proves it",
+	"activation.mode=Off":  "Istio's own can't be switched off: test/e2e proves it",
 }
 
 const pageHead = `# Conformance
