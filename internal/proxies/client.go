@@ -3,8 +3,12 @@
 package proxies
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -81,4 +85,52 @@ func text(said string) string {
 		said = strings.ToValidUTF8(said[:maxText], "") + "…"
 	}
 	return said
+}
+
+func tooLargeText(bound int) string {
+	if bound < 1<<20 {
+		return fmt.Sprintf("answers with more than %d bytes", bound)
+	}
+	return fmt.Sprintf("answers with more than %d MiB", bound>>20)
+}
+
+// withoutStatus tells an answer from the text of an error, by which xDS has no status: istiod means to put its headers before
+// such a text, as JSON, and doesn't, since what should tell that there are some is never set (istio.io/istio 1.31,
+// pilot/pkg/xds/debuggen.go, wroteHeader). All that is asked for is an object or a list.
+func withoutStatus(body []byte) ([]byte, error) {
+	if code, after, found := cutStatus(body); found {
+		return nil, &StatusError{Code: code, Text: text(after)}
+	}
+	start := bytes.TrimLeft(body[:min(len(body), maxText)], " \t\r\n")
+	if bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
+		return body, nil
+	}
+	return nil, &StatusError{Code: statusOf(start), Text: text(string(start))}
+}
+
+// cutStatus takes headers with a status off a text.
+func cutStatus(body []byte) (code int, after string, found bool) {
+	start := body[:min(len(body), 2*maxText)]
+	if !bytes.HasPrefix(start, []byte(`{"statusCode"`)) {
+		return 0, "", false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(start))
+	var headers struct{ StatusCode string }
+	if err := decoder.Decode(&headers); err != nil {
+		return 0, "", false
+	}
+	code, err := strconv.Atoi(headers.StatusCode)
+	return code, string(start[decoder.InputOffset():]), err == nil
+}
+
+// statusOf is the status that istiod's handlers write with a text (debug.go there).
+func statusOf(text []byte) int {
+	switch {
+	case bytes.HasPrefix(text, []byte("Proxy not connected")), bytes.HasPrefix(text, []byte("404 ")):
+		return http.StatusNotFound
+	case bytes.HasPrefix(text, []byte("You must provide")):
+		return http.StatusBadRequest
+	default:
+		return http.StatusInternalServerError
+	}
 }

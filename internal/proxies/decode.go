@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +25,9 @@ type Proxy struct {
 	Type, Version string
 	Labels        map[string]string
 	ConnectedAt   time.Time
+	// Connection is the id of its connection. istiod finds a proxy by any part of that (getProxyConnection in
+	// pilot/pkg/xds/debug.go), so that an ID alone may also be the end of another one, and the beginning of its namespace.
+	Connection string
 	// Watches are the names of the configurations that it asks for (ECDS).
 	Watches map[string]bool
 	// Extensions and Listeners are what became of those (ECDS), and of its listeners (LDS).
@@ -51,13 +53,20 @@ type connections struct {
 		ConnectedAt  time.Time           `json:"connectedAt"`
 		Labels       map[string]string   `json:"labels"`
 		Watches      map[string][]string `json:"watches"`
-		Metadata     *struct {
-			Namespace   string          `json:"NAMESPACE"`
-			Version     string          `json:"ISTIO_VERSION"`
-			ProxyConfig json.RawMessage `json:"PROXY_CONFIG"`
-		} `json:"metadata"`
+		Metadata     nodeMetadata        `json:"metadata"`
 	} `json:"clients"`
 }
+
+type nodeMetadata struct {
+	Namespace   string          `json:"NAMESPACE"`
+	Version     string          `json:"ISTIO_VERSION"`
+	ProxyConfig json.RawMessage `json:"PROXY_CONFIG"`
+	Generator   string          `json:"GENERATOR"`
+}
+
+// isEnvoy says that it is an Envoy with Istio's agent: only agents send PROXY_CONFIG (pkg/bootstrap/config.go), and all else
+// that they speak for has a GENERATOR.
+func (n nodeMetadata) isEnvoy() bool { return len(n.ProxyConfig) > 0 && n.Generator == "" }
 
 // synced is istiod's syncz (SyncStatus there).
 type synced struct {
@@ -72,8 +81,8 @@ type synced struct {
 	} `json:"resources"`
 }
 
-// DecodeProxies joins what adsz and syncz say of the proxies that are in both. Whoever isn't a proxy is left out: those that
-// ask, as this operator, and ztunnels.
+// DecodeProxies joins what adsz and syncz say of the proxies that are in both. Whoever isn't an Envoy of Istio's is left out:
+// those that ask, as this operator, ztunnels, and programs that speak gRPC without a proxy.
 func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 	var connected connections
 	if err := json.Unmarshal(adsz, &connected); err != nil {
@@ -89,7 +98,7 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 	for _, client := range connected.Clients {
 		id, ok := proxyOf(client.ConnectionID)
 		state, known := stateOf[id]
-		if !ok || !known || client.Metadata == nil || !isProxy(state.Type) {
+		if !ok || !known || !client.Metadata.isEnvoy() || !isProxy(state.Type) {
 			continue
 		}
 		if i, has := at[id]; has {
@@ -99,11 +108,11 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 		at[id] = len(proxies)
 		proxies = append(proxies, Proxy{
 			ID: id, Cluster: state.Cluster, Namespace: client.Metadata.Namespace, Type: state.Type, Version: client.Metadata.Version,
-			Labels: client.Labels, ConnectedAt: client.ConnectedAt, Watches: setOf(client.Watches[extensionType]),
+			Labels: client.Labels, ConnectedAt: client.ConnectedAt, Connection: client.ConnectionID, Watches: setOf(client.Watches[extensionType]),
 			Extensions: state.of(extensionType), Listeners: state.of(listenerType), Push: state.push(), Ambiguous: several[id],
 		})
 	}
-	return slices.DeleteFunc(proxies, func(p Proxy) bool { return p.Version == "" && len(p.Labels) == 0 }), nil
+	return proxies, nil
 }
 
 // byProxy has the states by proxy, and says of which proxies there are several.
@@ -171,11 +180,11 @@ func DecodeExtensions(dump []byte) (map[string]*anypb.Any, error) {
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(config, message); err != nil {
 			continue
 		}
+		name := pluginNameOf(message)
 		if typed := (&corev3.TypedExtensionConfig{}); message.MessageIs(typed) && message.UnmarshalTo(typed) == nil {
-			extensions[typed.GetName()] = typed.GetTypedConfig()
-			continue
+			name, message = typed.GetName(), typed.GetTypedConfig()
 		}
-		if name := pluginNameOf(message); name != "" {
+		if name != "" && message != nil {
 			extensions[name] = message
 		}
 	}

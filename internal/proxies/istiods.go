@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -57,19 +58,31 @@ func FromSlices(list Lister) Finder {
 		slices.SortFunc(istiods, func(a, b Istiod) int {
 			return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.ServerName, b.ServerName))
 		})
-		// A default revision has a Service of its own for the same Pods.
-		return slices.CompactFunc(istiods, func(a, b Istiod) bool { return a.Address == b.Address }), nil
+		return once(istiods), nil
 	}
+}
+
+// once leaves out istiods that are there already: several Services may have the same Pods, and a Pod may have two addresses,
+// of IPv4 and IPv6, of which the former comes first.
+func once(istiods []Istiod) []Istiod {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(istiods, func(i Istiod) bool {
+		has := seen[i.Address] || seen[i.Name]
+		seen[i.Address], seen[i.Name] = true, true
+		return has
+	})
 }
 
 func istiodsOf(item discoveryv1.EndpointSlice) []Istiod {
 	port := portOf(item)
-	if port == 0 {
+	if _, tag := item.Labels["istio.io/tag"]; tag || port == 0 {
+		// The Service of a tag has the Pods of a revision's, and a name that isn't in their certificates (getDNSNames in
+		// pilot/pkg/bootstrap/server.go).
 		return nil
 	}
 	var istiods []Istiod
 	for _, endpoint := range item.Endpoints {
-		if ready := endpoint.Conditions.Ready; len(endpoint.Addresses) == 0 || (ready != nil && !*ready) {
+		if len(endpoint.Addresses) == 0 || !answers(endpoint.Conditions) {
 			continue
 		}
 		istiod := Istiod{
@@ -84,6 +97,11 @@ func istiodsOf(item discoveryv1.EndpointSlice) []Istiod {
 		istiods = append(istiods, istiod)
 	}
 	return istiods
+}
+
+// answers says that an istiod can be asked. One that is about to end still has its proxies.
+func answers(conditions discoveryv1.EndpointConditions) bool {
+	return ptr.Deref(conditions.Ready, true) || ptr.Deref(conditions.Serving, false)
 }
 
 // portOf is the TLS port's number, 0 for none.

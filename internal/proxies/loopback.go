@@ -15,22 +15,26 @@ import (
 
 // loopback asks an istiod on this machine, over plain HTTP and without a token.
 type loopback struct {
-	url    string
-	client *http.Client
+	url      string
+	client   *http.Client
+	maxBytes int
 }
 
 // DialLoopback returns an Asker for the HTTP port of an istiod on this machine. Any other host is refused: what is read
 // there decides what comes into force.
 func DialLoopback(address string) (Asker, error) {
 	parsed, err := url.Parse(address)
-	if err != nil || parsed.Scheme != "http" || parsed.Host == "" {
-		return nil, fmt.Errorf("%q must be http://HOST:PORT", address)
+	if err != nil || *parsed != (url.URL{Scheme: "http", Host: parsed.Host, Path: parsed.Path}) || parsed.Host == "" || strings.Trim(parsed.Path, "/") != "" {
+		return nil, errors.New("the URL of an istiod on this machine must read http://HOST:PORT, and nothing else")
 	}
 	if ip := net.ParseIP(parsed.Hostname()); parsed.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("%q isn't on this machine; plain HTTP is for 127.0.0.1, [::1] and localhost only", address)
+		return nil, fmt.Errorf("http://%s isn't on this machine; plain HTTP is for 127.0.0.1, [::1] and localhost only", parsed.Host)
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &loopback{url: strings.TrimSuffix(address, "/") + "/debug/", client: client}, nil
+	client := &http.Client{
+		Transport:     &http.Transport{}, // and no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &loopback{url: "http://" + parsed.Host + "/debug/", client: client, maxBytes: defaultMaxBytes}, nil
 }
 
 // Ask implements Asker.
@@ -47,12 +51,14 @@ func (l *loopback) Ask(ctx context.Context, resource string) ([]byte, error) {
 		return nil, l.fail(Unreachable, "can't be reached", err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, defaultMaxBytes+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, int64(l.maxBytes)+1))
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, l.fail(TimedOut, "doesn't end its answer", err)
 	case err != nil:
 		return nil, l.fail(Unreachable, "breaks off its answer", err)
-	case len(body) > defaultMaxBytes:
-		return nil, l.fail(TooLarge, fmt.Sprintf("answers with more than %d MiB", defaultMaxBytes>>20), nil)
+	case len(body) > l.maxBytes:
+		return nil, l.fail(TooLarge, tooLargeText(l.maxBytes), nil)
 	case response.StatusCode == http.StatusForbidden, response.StatusCode == http.StatusUnauthorized:
 		return nil, l.fail(Denied, deniedText, nil)
 	case response.StatusCode != http.StatusOK:

@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// dense is the time between two polls while proxies may yet answer, sparse that while there is nothing to wait for. A
-	// poll that takes long comes less often: an istiod spends at most a tenth of its time on answering.
+	// dense is the time between two polls while proxies may yet answer, sparse that while there is nothing to wait for.
 	dense, sparse = 100 * time.Millisecond, 2 * time.Second
+	// light is how many bytes an answer may have to be no load. Heavier ones are asked for less often: an istiod spends at
+	// most a tenth of its time on them.
+	light = 256 << 10
 	// patience ends a poll that istiod doesn't answer.
 	patience = 30 * time.Second
 	// lookAround is the time between two looks for istiods.

@@ -90,7 +90,10 @@ func (o *Observer) follow(ctx context.Context, i *istiod) {
 		if err == nil && o.pending() {
 			interval = dense
 		}
-		timer := time.NewTimer(max(interval, 10*took) - took)
+		if poll != nil && poll.said.adsz+len(poll.said.syncz) > light {
+			interval = max(interval, 10*took)
+		}
+		timer := time.NewTimer(max(interval-took, 0))
 		select {
 		case <-ctx.Done():
 		case <-i.poke:

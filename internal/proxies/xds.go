@@ -5,11 +5,10 @@ package proxies
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -44,8 +43,8 @@ const (
 		"istio-system), and its token of audience istio-ca"
 )
 
-// xds asks over xDS: one stream, on which istiod answers one debug request after the other (istio.io/istio 1.31,
-// pilot/pkg/xds/ads.go, processRequest).
+// xds asks over xDS: one stream, on which istiod answers one debug request after the other, without a watch or a nonce
+// (istio.io/istio 1.31, pilot/pkg/xds/ads.go, processRequest).
 type xds struct {
 	istiod  Istiod
 	options DialOptions
@@ -66,19 +65,33 @@ func Dial(istiod Istiod, options DialOptions) (Asker, error) {
 	return &xds{istiod: istiod, options: options}, nil
 }
 
-// Ask implements Asker. After any error it begins anew.
+// Ask implements Asker. After any error it begins anew, with a new connection: gRPC would wait ever longer before it tries
+// the old one again.
 func (x *xds) Ask(ctx context.Context, resource string) ([]byte, error) {
+	standing := x.stream != nil
 	answer, err := x.ask(ctx, resource)
-	if err != nil {
+	if err != nil && standing && ctx.Err() == nil && ended(err) {
+		// It ended between two questions, as when istiod restarts. That is no news of this one.
 		x.reset()
+		answer, err = x.ask(ctx, resource)
+	}
+	if err != nil || ctx.Err() != nil {
+		x.reset() // where there is an answer all the same, the context has ended the stream behind it
+	}
+	if err != nil {
 		return nil, x.explain(ctx, err)
 	}
 	body := answer.GetResources()
 	if answer.GetTypeUrl() != debugType || len(body) != 1 {
 		x.reset()
-		return nil, &Error{Istiod: x.istiod.Name, Reason: Garbage, Text: "answers with something else than was asked for"}
+		return nil, x.fail(Garbage, "answers with something else than was asked for", nil)
 	}
 	return withoutStatus(body[0].GetValue())
+}
+
+// ended says that the stream is no more, and not because of what was asked.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || status.Code(err) == codes.Unavailable
 }
 
 func (x *xds) ask(ctx context.Context, resource string) (*discoveryv3.DiscoveryResponse, error) {
@@ -109,7 +122,7 @@ func (x *xds) open(ctx context.Context) error {
 	}
 	token, err := os.ReadFile(x.options.TokenFile)
 	if err != nil {
-		return fmt.Errorf("read the token for istiod: %w", err)
+		return x.fail(Denied, fmt.Sprintf("can't be asked without a token: %v", err), err)
 	}
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	lasting = metadata.AppendToOutgoingContext(lasting, "authorization", "Bearer "+strings.TrimSpace(string(token)), "clusterid", x.options.Cluster)
@@ -128,17 +141,15 @@ func (x *xds) open(ctx context.Context) error {
 func (x *xds) connect() error {
 	ca, err := os.ReadFile(x.options.CAFile)
 	if err != nil {
-		return fmt.Errorf("read the authority of istiod's certificate: %w", err)
+		return x.fail(Denied, fmt.Sprintf("can't be asked without the authority of its certificate: %v", err), err)
 	}
 	if x.conn != nil && bytes.Equal(ca, x.ca) {
 		return nil
 	}
-	if err := x.Close(); err != nil {
-		return err
-	}
+	x.reset()
 	tlsConfig, err := tlsFor(ca, x.istiod.ServerName)
 	if err != nil {
-		return fmt.Errorf("%s: %w", x.options.CAFile, err)
+		return x.fail(BadCertificate, fmt.Sprintf("can't be asked: %s %v", x.options.CAFile, err), err)
 	}
 	conn, err := grpc.NewClient("passthrough:///"+x.istiod.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(tlsConfig)),
@@ -152,60 +163,65 @@ func (x *xds) connect() error {
 	return nil
 }
 
+func (x *xds) fail(reason Reason, text string, cause error) *Error {
+	return &Error{Istiod: x.istiod.Name, Reason: reason, Text: text, cause: cause}
+}
+
 // explain makes a sentence of what went wrong.
 func (x *xds) explain(ctx context.Context, err error) error {
-	found := &Error{Istiod: x.istiod.Name, Reason: Unreachable, cause: err}
-	code, message := status.Code(err), status.Convert(err).Message()
-	switch {
-	case errors.Is(err, os.ErrNotExist), code == codes.Unknown && !strings.Contains(message, "transport"):
-		found.Reason, found.Text = Denied, text(err.Error())
-	case code == codes.PermissionDenied, code == codes.Unauthenticated:
-		found.Reason, found.Text = Denied, deniedText
-	case strings.Contains(message, "authentication handshake failed"), strings.Contains(message, "x509"):
-		found.Reason, found.Text = BadCertificate, fmt.Sprintf("shows a certificate that %s doesn't vouch for, or not for %s", x.options.CAFile, x.istiod.ServerName)
-	case code == codes.ResourceExhausted && strings.Contains(message, "larger than max"):
-		found.Reason, found.Text = TooLarge, fmt.Sprintf("answers with more than %d MiB", x.options.MaxBytes>>20)
-	case code == codes.Internal && strings.Contains(message, "unmarshal"):
-		found.Reason, found.Text = Garbage, "answers with something that isn't xDS"
-	case ctx.Err() != nil, code == codes.DeadlineExceeded:
-		found.Reason, found.Text = TimedOut, "doesn't answer"
-	default:
-		found.Text = "can't be reached at " + x.istiod.Address
+	if known := (*Error)(nil); errors.As(err, &known) {
+		return known
 	}
-	return found
+	reason := reasonOf(err)
+	if reason == Unreachable && ctx.Err() != nil {
+		reason = TimedOut
+	}
+	return x.fail(reason, map[Reason]string{
+		Unreachable:    "can't be reached at " + x.istiod.Address,
+		Denied:         deniedText,
+		BadCertificate: fmt.Sprintf("shows a certificate that %s doesn't vouch for, or not for %s", x.options.CAFile, x.istiod.ServerName),
+		TimedOut:       "doesn't answer",
+		Garbage:        "answers with something that isn't xDS",
+		TooLarge:       tooLargeText(x.options.MaxBytes),
+	}[reason], err)
+}
+
+// reasonOf knows some of gRPC's messages, which it has no codes for. What isn't known is never Denied: that says that the
+// installation has no right to ask, and it then does without.
+func reasonOf(err error) Reason {
+	message := status.Convert(err).Message()
+	says := func(words string) bool { return strings.Contains(message, words) }
+	code := status.Code(err)
+	switch {
+	case says("x509: "), says("failed to verify certificate"):
+		return BadCertificate
+	case code == codes.PermissionDenied, code == codes.Unauthenticated:
+		return Denied
+	case code == codes.ResourceExhausted && says("larger than max"):
+		return TooLarge
+	case code == codes.Unimplemented, code == codes.Internal && says("unmarshal"):
+		return Garbage
+	case code == codes.DeadlineExceeded:
+		return TimedOut
+	default:
+		return Unreachable
+	}
 }
 
 func (x *xds) reset() {
-	if x.cancel != nil {
-		x.cancel()
-	}
-	x.stream, x.cancel = nil, nil
+	_ = x.Close() // what is given up needs no farewell
 }
 
 // Close implements Asker.
 func (x *xds) Close() error {
-	x.reset()
+	if x.cancel != nil {
+		x.cancel()
+	}
+	x.stream, x.cancel = nil, nil
 	if x.conn == nil {
 		return nil
 	}
 	err := x.conn.Close()
 	x.conn = nil
 	return err
-}
-
-// withoutStatus takes off what istiod puts before an answer that is an error: its headers, as JSON (debuggen.go).
-func withoutStatus(body []byte) ([]byte, error) {
-	if !bytes.HasPrefix(body, []byte(`{"`)) || !bytes.Contains(body[:min(len(body), maxText)], []byte(`"statusCode"`)) {
-		return body, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	var headers struct{ StatusCode string }
-	if err := decoder.Decode(&headers); err != nil {
-		return body, nil //nolint:nilerr // then it is something else
-	}
-	code, err := strconv.Atoi(headers.StatusCode)
-	if err != nil {
-		return body, nil //nolint:nilerr // then it is something else
-	}
-	return nil, &StatusError{Code: code, Text: text(string(body[decoder.InputOffset():]))}
 }

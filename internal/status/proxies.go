@@ -143,6 +143,9 @@ func (p Proxies) unanswered() string {
 	for _, blocked := range p.Blocked {
 		names = append(names, blocked.Proxy+" (refuses what another plugin sends)")
 	}
+	if len(p.Unread) > 0 {
+		names = append([]string{"istiod can't be asked (" + strings.Join(p.Unread, "; ") + ")"}, names...)
+	}
 	if len(names) == 0 {
 		return "none is known"
 	}

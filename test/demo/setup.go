@@ -28,6 +28,7 @@ func (d *demo) prepare() (err error) {
 	if err != nil {
 		return err
 	}
+	d.world.ObserveProxies = true
 	return d.ctx.Err()
 }
 
@@ -64,7 +65,7 @@ func (d *demo) startGateway() error {
 
 func (d *demo) installChart() error {
 	d.step("Install the operator's chart")
-	say("$ %s", story.HelmInstall)
+	say("$ %s", d.world.HelmInstall())
 	out, err := d.world.InstallChart(d.ctx)
 	if err != nil {
 		return err

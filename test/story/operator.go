@@ -20,12 +20,13 @@ const (
 )
 
 // HelmInstall is the command that installs the chart.
-const HelmInstall = helmInstall + OperatorNamespace + helmOptions
-
-const (
-	helmInstall = "helm install " + Release + " charts/wasmplugin-operator --namespace "
-	helmOptions = " --create-namespace --hide-notes"
-)
+func (w *World) HelmInstall() string {
+	command := "helm install " + Release + " charts/wasmplugin-operator --namespace " + w.Namespace() + " --create-namespace --hide-notes"
+	if !w.ObserveProxies {
+		command += " --set proxies.observe=false"
+	}
+	return command
+}
 
 // Namespace is where the chart is installed: istiod says what its proxies do to its own namespace only.
 func (w *World) Namespace() string {
@@ -41,9 +42,8 @@ const waitForCRD = "kubectl wait --for=condition=Established crd/wasmplugins.was
 // InstallChart installs the chart, with some values such as store.enabled=false, and starts the garbage collector, which
 // looks for new kinds when it starts. It returns what helm printed.
 func (w *World) InstallChart(ctx context.Context, values ...string) (string, error) {
-	command := []string{helmInstall + w.Namespace() + helmOptions}
-	given := append(w.registryValues(), fmt.Sprintf("proxies.observe=%t", w.ObserveProxies))
-	for _, value := range append(given, values...) {
+	command := []string{w.HelmInstall()}
+	for _, value := range append(w.registryValues(), values...) {
 		command = append(command, "--set '"+value+"'")
 	}
 	out, err := w.Shell(ctx, strings.Join(command, " "))

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
+	"github.com/solarmesh/wasmplugin-operator/test/story"
+)
+
+var _ = Describe("A change on trial elsewhere", Ordered, ContinueOnFailure, func() {
+	observing()
+	var s space
+	BeforeEach(func(ctx SpecContext) { s = newSpace(ctx) })
+
+	It("is tried in both directions of a sidecar, and opens no port", func(ctx SpecContext) {
+		workload := s.sidecar(ctx, nil)
+		bad := basicAuth(selector("app", "workload"))
+		bad.Rules = badRules()
+		bad.Match = []wasmv1alpha1.TrafficSelector{{Context: wasmv1alpha1.ContextAny}}
+		s.create(ctx, "auth", bad)
+		s.becomes(ctx, "auth", wasmv1alpha1.ReasonRejected)
+		now(ctx, workload.inbound, served)
+		now(ctx, workload.outbound, served)
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("ok:test") })
+		s.runs(ctx, "auth", 1)
+		now(ctx, workload.inbound, unauthorized)
+		now(ctx, workload.outbound, unauthorized)
+	})
+
+	It("lets no request of a running plugin pass unfiltered", func(ctx SpecContext) {
+		gw := s.gateway(ctx, "gateway", 1)
+		s.create(ctx, "auth", basicAuth(gw.selector()))
+		s.runs(ctx, "auth", 1)
+		end := gw.answering(ctx, protected, "401 Unauthorized")
+		for i := range 10 {
+			s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) {
+				spec.Rules = rules(fmt.Sprintf("user:%d", i))
+				spec.VMConfig.Env = nil
+				if i%3 == 2 {
+					spec.VMConfig.Env = []wasmv1alpha1.EnvVar{{Name: "ROUND", Value: new(fmt.Sprint(i))}}
+				}
+			})
+			s.runs(ctx, "auth", 1)
+		}
+		end()
+	})
+
+	It("is not blamed for a plugin of Istio's own kind, and goes on when that is mended", func(ctx SpecContext) {
+		gw := s.gateway(ctx, "gateway", 1)
+		native := func(rules string) error {
+			return chain.Apply(ctx, world.Cluster.Config, fmt.Sprintf(`
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: native, namespace: %s}
+spec:
+  url: %s
+  selector: {matchLabels: {istio: %s}}
+  pluginConfig: {basic_auth_rules: %s}
+`, s.namespace, world.Modules.URL(story.BasicAuthPath), gw.Label, rules))
+		}
+		Expect(native("everybody")).To(Succeed())
+		eventually(ctx, gw.get(open, ""), broken)
+		s.create(ctx, "hello", helloWorld(gw.selector()))
+		plugin := s.becomes(ctx, "hello", wasmv1alpha1.ReasonBlockedByOther)
+		Expect(condition(plugin, wasmv1alpha1.ConditionReady).Message).To(ContainSubstring("native"))
+		Expect(native("[]")).To(Succeed())
+		s.runs(ctx, "hello", 1)
+		now(ctx, gw.get(open, ""), and(served, greeted))
+	})
+
+	It("waits while istiod is away, and what is in force stays", func(ctx SpecContext) {
+		gw := s.gateway(ctx, "gateway", 1)
+		s.create(ctx, "auth", basicAuth(gw.selector()))
+		s.runs(ctx, "auth", 1)
+		signal := func(signal syscall.Signal) { Expect(syscall.Kill(world.Istiod.PID(), signal)).To(Succeed()) }
+		signal(syscall.SIGSTOP)
+		DeferCleanup(signal, syscall.SIGCONT)
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = badRules() })
+		Eventually(ctx, func(g Gomega) {
+			g.Expect(condition(s.read(ctx, "auth"), wasmv1alpha1.ConditionProgrammed).Message).To(ContainSubstring("doesn't answer"))
+		}).WithTimeout(2 * patience).Should(Succeed())
+		now(ctx, gw.get(protected, "ok:test"), served)
+		signal(syscall.SIGCONT)
+		s.becomes(ctx, "auth", wasmv1alpha1.ReasonRejected)
+		now(ctx, gw.get(protected, "ok:test"), served)
+		now(ctx, gw.get(protected, ""), unauthorized)
+	})
+})
+
+// answering sends 200 requests a second for a path, and says at the end that all were answered alike.
+func (g gateway) answering(ctx context.Context, path, answer string) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := newStream(g.URL(path), "", false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			s.send(ctx)
+			<-ticker.C
+		}
+	}()
+	return func() {
+		GinkgoHelper()
+		cancel()
+		<-done
+		answers, sent, _ := s.seen()
+		Expect(sent).To(BeNumerically(">=", enoughRequests))
+		Expect(answers).To(Equal([]string{answer}), "of %d requests", sent)
+	}
+}
