@@ -101,7 +101,7 @@ func withoutStatus(body []byte) ([]byte, error) {
 	if code, after, found := cutStatus(body); found {
 		return nil, &StatusError{Code: code, Text: text(after)}
 	}
-	start := bytes.TrimLeft(body[:min(len(body), maxText)], " \t\r\n")
+	start := bytes.TrimLeft(body[:min(len(body), 2*maxText)], " \t\r\n")
 	if bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
 		return body, nil
 	}
