@@ -18,7 +18,7 @@ FUZZTIME ?= 2m
 SUITES ?= unit modules envtest helm image plugins conformance e2e
 FULL_SUITES := $(SUITES) conformance-oldest checker agreement race fuzz
 MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/...)
-UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply metrics rules status translate version) ./test/conformance/table
+UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply metrics proxies rollout rules status translate version) ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
 ##@ General

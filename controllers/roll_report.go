@@ -102,7 +102,7 @@ func (s *roll) proxies() status.Proxies {
 	}
 	seen.RejectedTotal = total
 	for _, rejection := range rejections {
-		seen.Rejections = append(seen.Rejections, wasmv1alpha1.ProxyRejection{Proxy: rejection.Proxy, Message: status.Sentence(rejection.Message)})
+		seen.Rejections = append(seen.Rejections, wasmv1alpha1.ProxyRejection{Proxy: rejection.Proxy, Message: status.Words(rejection.Message)})
 	}
 	for _, blocked := range s.rejectionsOf(report.Blocked) {
 		seen.Blocked = append(seen.Blocked, wasmv1alpha1.ProxyRejection(blocked))

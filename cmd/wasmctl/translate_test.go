@@ -27,6 +27,9 @@ func TestRenderEqualsGoldensOfTranslate(t *testing.T) {
 			continue // what the operator found on a server, and wasmctl finds with --fetch
 		}
 		name := strings.TrimSuffix(filepath.Base(path), ".in.yaml")
+		if strings.HasPrefix(name, "trial-") {
+			continue // those stand only while a cluster's proxies are asked
+		}
 		t.Run(name, func(t *testing.T) {
 			stream, args := asStream(t, read(t, path))
 			got := call(t, strings.NewReader(stream), append([]string{"render", "-f", "-"}, args...)...)

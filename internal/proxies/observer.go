@@ -257,7 +257,7 @@ func (o *Observer) news() []types.NamespacedName {
 	defer o.mutex.Unlock()
 	var news []types.NamespacedName
 	for plugin, asked := range o.asked {
-		if !asked.answered && len(o.unread()) == 0 && o.gathered(asked) {
+		if !asked.answered && len(o.unread()) == 0 && (asked.empty.IsZero() || o.gathered(asked)) {
 			asked.answered = true
 			news = append(news, plugin)
 		}

@@ -127,8 +127,13 @@ func (o *Observer) poll(ctx context.Context, i *istiod, asker *Asker, ask []stri
 	if poll.Proxies, err = DecodeProxies(adsz, syncz); err != nil {
 		return nil, &Error{Istiod: i.Name, Reason: Garbage, Text: err.Error()}
 	}
+	connections := map[string]string{}
+	for _, proxy := range poll.Proxies {
+		connections[proxy.ID] = proxy.Connection
+	}
 	for _, proxy := range ask {
-		dump, err := (*asker).Ask(ctx, "config_dump?types=ecds&proxyID="+url.QueryEscape(proxy))
+		// By its connection: istiod takes the first one that has these words in its id.
+		dump, err := (*asker).Ask(ctx, "config_dump?types=ecds&proxyID="+url.QueryEscape(connections[proxy]))
 		if status := (*StatusError)(nil); errors.As(err, &status) {
 			continue // it has gone in the meantime
 		}

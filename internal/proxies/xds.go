@@ -122,7 +122,7 @@ func (x *xds) open(ctx context.Context) error {
 	}
 	token, err := os.ReadFile(x.options.TokenFile)
 	if err != nil {
-		return x.fail(Denied, fmt.Sprintf("can't be asked without a token: %v", err), err)
+		return x.fail(Unreachable, fmt.Sprintf("can't be asked without a token: %v", err), err)
 	}
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	lasting = metadata.AppendToOutgoingContext(lasting, "authorization", "Bearer "+strings.TrimSpace(string(token)), "clusterid", x.options.Cluster)
@@ -141,7 +141,7 @@ func (x *xds) open(ctx context.Context) error {
 func (x *xds) connect() error {
 	ca, err := os.ReadFile(x.options.CAFile)
 	if err != nil {
-		return x.fail(Denied, fmt.Sprintf("can't be asked without the authority of its certificate: %v", err), err)
+		return x.fail(Unreachable, fmt.Sprintf("can't be asked without the authority of its certificate: %v", err), err)
 	}
 	if x.conn != nil && bytes.Equal(ca, x.ca) {
 		return nil

@@ -134,8 +134,8 @@ func TestWrongFiles(t *testing.T) {
 		want  Reason
 	}{
 		"another authority": {func(t *testing.T, o DialOptions) { t.Helper(); writeFile(t, o.CAFile, string(other)) }, BadCertificate},
-		"no authority yet":  {func(_ *testing.T, o DialOptions) { _ = os.Remove(o.CAFile) }, Denied},
-		"no token yet":      {func(_ *testing.T, o DialOptions) { _ = os.Remove(o.TokenFile) }, Denied},
+		"no authority yet":  {func(_ *testing.T, o DialOptions) { _ = os.Remove(o.CAFile) }, Unreachable},
+		"no token yet":      {func(_ *testing.T, o DialOptions) { _ = os.Remove(o.TokenFile) }, Unreachable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -235,7 +235,6 @@ func TestStatusInFrontOfAnAnswer(t *testing.T) {
 		"another text":  {"You must provide a proxyID in the query string", "You must provide a proxyID in the query string", 400},
 		"unknown text":  {"oops", "oops", 500},
 		"nothing":       {"", "", 500},
-		"long":          {strings.Repeat("ü", 300), strings.Repeat("ü", 100) + "…", 500},
 		"an answer":     {`{"totalClients":1}`, "", 0},
 		"a list":        {`[{"proxy":"statusCode"}]`, "", 0},
 		"no number":     {`{"statusCode":"often"}`, "", 0},

@@ -76,12 +76,11 @@ func (p Proxies) programmed() Verdict {
 }
 
 func (p Proxies) rejected() Verdict {
-	first := "a proxy"
-	words := ""
+	first, words := "a proxy", ""
 	if len(p.Rejections) > 0 {
-		first, words = p.Rejections[0].Proxy, ": "+p.Rejections[0].Message
+		first, words = "proxy "+p.Rejections[0].Proxy, ": "+p.Rejections[0].Message
 	}
-	message := fmt.Sprintf("%s refuses it%s", first, words)
+	message := first + " refuses it" + words
 	if p.RejectedTotal > 1 {
 		message = fmt.Sprintf("%d proxies refuse it, first %s%s", p.RejectedTotal, first, words)
 	}
@@ -100,7 +99,7 @@ func (p Proxies) inForce() Verdict {
 	case len(p.Blocked) > 0:
 		return Verdict{
 			Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonBlockedByOther, Retrying: true,
-			Message: fmt.Sprintf("%s refuses what it is sent because of something else, and so this, too: %s", p.Blocked[0].Proxy, p.Blocked[0].Message),
+			Message: fmt.Sprintf("Proxy %s refuses what it is sent because of something else, and so this, too: %s", p.Blocked[0].Proxy, p.Blocked[0].Message),
 		}
 	case len(p.Unread) > 0:
 		return Verdict{
@@ -110,7 +109,7 @@ func (p Proxies) inForce() Verdict {
 	case p.Matched == 0 && p.Idle > 0:
 		return Verdict{
 			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNoMatchingProxies,
-			Message: fmt.Sprintf("%d proxies are selected, but have no listener for the plugin: see match, phase and placement.", p.Idle),
+			Message: fmt.Sprintf("The selected proxies (%d) have no listener for the plugin: see match, phase and placement.", p.Idle),
 		}
 	case p.Matched == 0:
 		return Verdict{
@@ -120,7 +119,7 @@ func (p Proxies) inForce() Verdict {
 	case p.Uncertain > 0 && len(p.Waiting) == 0:
 		return Verdict{
 			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonWaiting,
-			Message: fmt.Sprintf("%d proxies have acknowledged it, but may have refused it a moment before, which istiod doesn't remember; "+
+			Message: fmt.Sprintf("Proxies (%d) have acknowledged it, but may have refused it a moment before, which istiod doesn't remember; "+
 				"a trial tells (spec.activation.mode Safe).", p.Uncertain),
 		}
 	case p.Programmed < p.Matched:

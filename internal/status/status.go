@@ -195,12 +195,7 @@ func condition(conditionType string, verdict Verdict, generation int64, current 
 // Sentence makes a sentence of an error's text: a capital, a full stop, a bounded length, and no control characters,
 // which could rewrite a terminal.
 func Sentence(text string) string {
-	text = strings.TrimSpace(strings.Map(func(char rune) rune {
-		if unicode.IsControl(char) || unicode.Is(unicode.Cf, char) {
-			return ' '
-		}
-		return char
-	}, strings.ToValidUTF8(text, "?")))
+	text = Words(text)
 	if text == "" {
 		return ""
 	}
@@ -219,6 +214,16 @@ func Sentence(text string) string {
 		text += "."
 	}
 	return text
+}
+
+// Words are somebody else's, on one line and without control characters.
+func Words(text string) string {
+	return strings.TrimSpace(strings.Map(func(char rune) rune {
+		if unicode.IsControl(char) || unicode.Is(unicode.Cf, char) {
+			return ' '
+		}
+		return char
+	}, strings.ToValidUTF8(text, "?")))
 }
 
 // isVerbatim keeps spec.url: and oci://… as they are.
