@@ -104,7 +104,7 @@ func TestOperatorFindsIstiod(t *testing.T) {
 
 // TestNotesAboutIstiod: who installs where istiod doesn't answer is told so.
 func TestNotesAboutIstiod(t *testing.T) {
-	const told = "WasmPlugins will wait"
+	const told = "will come into force without a trial"
 	for _, test := range []struct {
 		namespace, values string
 		want              bool
