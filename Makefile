@@ -34,6 +34,11 @@ demo: control-plane ## Shows the whole story on a real control plane; KEEP=1 lea
 	@hack/tool helm >/dev/null
 	@KEEP=$(KEEP) go run ./test/demo
 
+.PHONY: proof
+proof: control-plane ## Counts what bad plugins cost, beside Istio's own WasmPlugin (docs/safety.md has the table).
+	@hack/tool helm >/dev/null
+	@go run ./test/proof
+
 .PHONY: run
 run: ## Runs the operator against a cluster: make run ARGS='--kubeconfig FILE'.
 	@go run . $(ARGS)

@@ -5,11 +5,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
@@ -93,6 +95,39 @@ spec:
 		s.becomes(ctx, "auth", wasmv1alpha1.ReasonRejected)
 		now(ctx, gw.get(protected, "ok:test"), served)
 		now(ctx, gw.get(protected, ""), unauthorized)
+	})
+})
+
+// Times are told, never judged: machines differ.
+var _ = Describe("A change on trial, by the clock", Ordered, func() {
+	observing()
+	It("is in force soon", func(ctx SpecContext) {
+		s := newSpace(ctx)
+		gw := s.gateway(ctx, "gateway", 1)
+		took := map[string][]time.Duration{}
+		measure := func(what string, change func()) {
+			start := time.Now()
+			change()
+			Eventually(ctx, func(g Gomega) {
+				plugin := s.read(ctx, "auth")
+				g.Expect(plugin.Status.ObservedGeneration).To(Equal(plugin.Generation))
+				g.Expect(condition(plugin, wasmv1alpha1.ConditionProgrammed).Status).To(Equal(metav1.ConditionTrue))
+			}).WithTimeout(patience).Should(Succeed())
+			took[what] = append(took[what], time.Since(start))
+		}
+		for range 10 {
+			measure("new", func() { s.create(ctx, "auth", basicAuth(gw.selector())) })
+			measure("new rules", func() {
+				s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("new:secret") })
+			})
+			s.delete(ctx, "auth")
+			Eventually(ctx, func() ([]string, error) { return s.envoyFilters(ctx) }).WithTimeout(patience).Should(BeEmpty())
+		}
+		for what, times := range took {
+			slices.Sort(times)
+			AddReportEntry(fmt.Sprintf("from kubectl apply to PROXIES 1/1, %s: median %s, longest %s, of %d",
+				what, times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), len(times)))
+		}
 	})
 })
 
