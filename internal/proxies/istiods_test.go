@@ -5,6 +5,7 @@ package proxies
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
@@ -23,12 +23,10 @@ func endpointSlice(service string, labels map[string]string, endpoints ...discov
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   endpoints,
 		Ports: []discoveryv1.EndpointPort{
-			{Name: ptr.To("grpc-xds"), Port: ptr.To[int32](15010)}, {Name: ptr.To("https-dns"), Port: ptr.To[int32](25012)}, {},
+			{Name: new("grpc-xds"), Port: new(int32(15010))}, {Name: new("https-dns"), Port: new(int32(25012))}, {},
 		},
 	}
-	for key, value := range labels {
-		slice.Labels[key] = value
-	}
+	maps.Copy(slice.Labels, labels)
 	return slice
 }
 
@@ -40,14 +38,14 @@ func endpoint(address, pod string, conditions discoveryv1.EndpointConditions) di
 	return found
 }
 
-var ready = discoveryv1.EndpointConditions{Ready: ptr.To(true), Serving: ptr.To(true)}
+var ready = discoveryv1.EndpointConditions{Ready: new(true), Serving: new(true)}
 
 func TestFromSlices(t *testing.T) {
-	ending := discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
-	starting := discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(false)}
+	ending := discoveryv1.EndpointConditions{Ready: new(false), Serving: new(true), Terminating: new(true)}
+	starting := discoveryv1.EndpointConditions{Ready: new(false), Serving: new(false)}
 	stable := map[string]string{"istio.io/rev": "stable"}
 	old := endpointSlice("istio-pilot", nil, endpoint("10.0.0.9", "", discoveryv1.EndpointConditions{}))
-	old.Ports = []discoveryv1.EndpointPort{{Port: ptr.To[int32](15012)}}
+	old.Ports = []discoveryv1.EndpointPort{{Port: new(int32(15012))}}
 	none := endpointSlice("other", nil, endpoint("10.0.0.10", "other", ready))
 	none.Ports = none.Ports[:1]
 	items := []discoveryv1.EndpointSlice{
