@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -31,6 +32,9 @@ type proofCase struct {
 	// running says that a good plugin of that name is in force before.
 	running bool
 }
+
+// id is the name of its plugin.
+func (c proofCase) id() string { return strings.ReplaceAll(strings.ToLower(c.name), " ", "-") }
 
 var cases = []proofCase{
 	{name: "new plugin that refuses its rules", path: story.BasicAuthPath, rules: badRules},
