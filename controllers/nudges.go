@@ -30,7 +30,7 @@ func nudged(plugin *resolvedPlugin, pair translate.Pair, children apply.Children
 // less often.
 func (s *roll) nudge() error {
 	report := s.inForce
-	if s.state.Standing != s.pair.Content {
+	if s.state.Standing != s.pair.Content || len(report.Rejections) > 0 {
 		return nil
 	}
 	due := report.Unblocked || (report.Stuck && report.Waited > time.Second)

@@ -20,9 +20,9 @@ const (
 
 // rejectedMemory is the value of AnnotationRejected.
 type rejectedMemory struct {
-	// Hash is of the half that was refused: a refusal is remembered until that changes, since Envoy doesn't look at unchanged
-	// content again.
-	Hash       string              `json:"hash"`
+	// Content is what was refused: a refusal is remembered until that changes, since Envoy doesn't look at unchanged content
+	// again.
+	Content    string              `json:"content"`
 	Rejections []rollout.Rejection `json:"rejections"`
 }
 
@@ -35,7 +35,7 @@ func (s *roll) remembered(rejections []proxies.Rejection) []proxies.Rejection {
 	}
 	var memory rejectedMemory
 	err := json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationRejected]), &memory)
-	if err != nil || memory.Hash != s.pair.Config.Hash {
+	if err != nil || memory.Content != s.pair.Content {
 		return rejections
 	}
 	for _, old := range memory.Rejections {
@@ -54,7 +54,7 @@ func (s *roll) rejected() (string, error) {
 	if len(s.inForce.Rejections) == 0 {
 		return "", nil
 	}
-	memory := rejectedMemory{Hash: s.pair.Config.Hash, Rejections: s.rejectionsOf(s.inForce.Rejections)}
+	memory := rejectedMemory{Content: s.pair.Content, Rejections: s.rejectionsOf(s.inForce.Rejections)}
 	text, err := json.Marshal(memory)
 	if err != nil {
 		return "", fmt.Errorf("remember who refused it: %w", err)
