@@ -207,14 +207,22 @@ var _ = Describe("A change on trial", Ordered, ContinueOnFailure, func() {
 
 var _ = Describe("A change without a trial", Ordered, ContinueOnFailure, func() {
 	observing()
-	It("is known to be refused, also when istiod has forgotten", func(ctx SpecContext) {
+	It("is never said to run where it was refused, also when istiod has forgotten", func(ctx SpecContext) {
 		calm(ctx)
 		s := newSpace(ctx)
 		gw := s.gateway(ctx, "gateway", 1)
 		bad := basicAuth(gw.selector())
 		bad.Rules, bad.Activation.Mode = badRules(), wasmv1alpha1.ActivationImmediate
 		s.create(ctx, "bad", bad)
-		s.becomes(ctx, "bad", wasmv1alpha1.ReasonRejected)
+		// On a machine that is too busy to see every answer, the status says that it doesn't know.
+		isRefused := func(g Gomega) {
+			plugin := s.read(ctx, "bad")
+			g.Expect(plugin.Status.ObservedGeneration).To(Equal(plugin.Generation))
+			ready := condition(plugin, wasmv1alpha1.ConditionReady)
+			g.Expect(ready.Status).NotTo(Equal(metav1.ConditionTrue))
+			g.Expect(ready.Message).To(Or(ContainSubstring("Unable to create Wasm plugin"), ContainSubstring("may have refused it")))
+		}
+		Eventually(ctx, isRefused).WithTimeout(patience).Should(Succeed())
 		eventually(ctx, gw.get(open, ""), broken)
 
 		By("having another plugin acknowledged, and the operator started anew")
@@ -222,15 +230,13 @@ var _ = Describe("A change without a trial", Ordered, ContinueOnFailure, func() 
 		hello.Activation.Mode = wasmv1alpha1.ActivationImmediate
 		s.create(ctx, "hello", hello)
 		Eventually(ctx, func() (string, error) { return extensionError(ctx, gw.Proxy) }).WithTimeout(patience).Should(BeEmpty())
-		s.becomes(ctx, "bad", wasmv1alpha1.ReasonRejected)
 		Expect(world.RestartOperator(ctx, "--resolve-modules=false", "--store-url=", "--observe-proxies=true")).To(Succeed())
-		Consistently(ctx, func() string {
-			return condition(s.read(ctx, "bad"), wasmv1alpha1.ConditionReady).Reason
-		}).WithTimeout(5 * time.Second).Should(Equal(wasmv1alpha1.ReasonRejected))
+		Consistently(ctx, isRefused).WithTimeout(5 * time.Second).Should(Succeed())
 		now(ctx, gw.get(open, ""), []chain.Expect{chain.Status(http.StatusInternalServerError)})
 
+		By("mending it")
 		s.edit(ctx, "bad", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("ok:test") })
-		s.runs(ctx, "bad", 1)
+		eventually(ctx, gw.get(protected, "ok:test"), and(served, greeted))
 	})
 })
 
