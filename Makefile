@@ -35,7 +35,7 @@ demo: control-plane ## Shows the whole story on a real control plane; KEEP=1 lea
 	@KEEP=$(KEEP) go run ./test/demo
 
 .PHONY: proof
-proof: control-plane ## Counts what bad plugins cost, beside Istio's own WasmPlugin (docs/safety.md has the table).
+proof: control-plane ## Counts what bad plugins cost, beside Istio's own WasmPlugin; BIG=1 adds one of 30 MB.
 	@hack/tool helm >/dev/null
 	@go run ./test/proof
 
