@@ -83,11 +83,7 @@ func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pai
 // ask finds out what proxies make of the trial, and of what is in force.
 func (s *roll) ask() error {
 	var err error
-	attempt := s.state.Trial.Attempt
-	if s.state.Trial.Content != s.pair.Content {
-		attempt = 0
-	}
-	if s.trial, err = translate.Trial(s.Input, attempt); err != nil && !errors.Is(err, translate.ErrNoTrial) {
+	if s.trial, err = translate.Trial(s.Input, s.state.Trial.ID()); err != nil && !errors.Is(err, translate.ErrNoTrial) {
 		return err
 	}
 	if s.state.Trial.Stands && s.state.Trial.Content == s.pair.Content && err == nil {
@@ -210,7 +206,7 @@ func (r *WasmPluginReconciler) try(ctx context.Context, step *roll) error {
 	if step.decision.Action == rollout.Try {
 		memory = step.decision.Memory
 		var err error
-		if step.trial, err = translate.Trial(step.Input, memory.Attempt); err != nil {
+		if step.trial, err = translate.Trial(step.Input, memory.ID()); err != nil {
 			return err
 		}
 	}

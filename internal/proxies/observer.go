@@ -107,15 +107,24 @@ func (o *Observer) Follow(key Key, expectation translate.Expectation) Report {
 	defer o.mutex.Unlock()
 	track := o.tracks[key]
 	if track == nil || !same(track.Expectation, expectation) {
-		track = NewTrack(expectation, key.Trial)
-		o.tracks[key] = track
-		for _, istiod := range o.istiods {
-			istiod.wake()
-		}
+		track = o.newTrack(key, expectation)
 	}
 	report := o.report(track)
 	o.told[key] = report
 	return report
+}
+
+// newTrack begins to follow. A trial, whose names are new, is nothing that proxies have refused by then.
+func (o *Observer) newTrack(key Key, expectation translate.Expectation) *Track {
+	track := NewTrack(expectation, key.Trial)
+	o.tracks[key] = track
+	for _, istiod := range o.istiods {
+		if key.Trial && istiod.last != nil {
+			track.Observe(Poll{Istiod: istiod.last.Istiod, Revision: istiod.last.Revision, At: istiod.last.At, Proxies: istiod.last.Proxies})
+		}
+		istiod.wake()
+	}
+	return track
 }
 
 func same(a, b translate.Expectation) bool {

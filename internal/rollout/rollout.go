@@ -5,6 +5,8 @@
 package rollout
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -52,6 +54,11 @@ type Memory struct {
 	Rejections []Rejection `json:"rejections,omitempty"`
 	// Total is how many there were.
 	Total int `json:"total,omitempty"`
+}
+
+// ID tells one attempt from every other.
+func (m Memory) ID() string {
+	return fmt.Sprintf("%s.%d", strconv.FormatInt(m.Since.UnixMilli(), 36), m.Attempt)
 }
 
 // Rejection is a proxy's refusal, in Envoy's words.

@@ -155,7 +155,7 @@ func TestNudge(t *testing.T) {
 
 func trialOf(t *testing.T, in translate.Input) translate.Pair {
 	t.Helper()
-	trial, err := translate.Trial(in, 0)
+	trial, err := translate.Trial(in, "a.0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func fingerprintPairs(in Input) ([]Pair, *InvalidSpecError, error) {
 		return nil, nil, err
 	}
 	pairs := []Pair{pair}
-	trial, err := Trial(in, 1)
+	trial, err := Trial(in, "1")
 	switch {
 	case errors.Is(err, ErrNoTrial):
 		return pairs, nil, nil

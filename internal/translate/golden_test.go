@@ -123,7 +123,7 @@ func render(t *testing.T, in translate.Input, trial bool) []byte {
 	t.Helper()
 	pair, err := translate.Translate(in)
 	if trial {
-		pair, err = translate.Trial(in, 0)
+		pair, err = translate.Trial(in, "a.0")
 	}
 	if err != nil {
 		var invalid *translate.InvalidSpecError

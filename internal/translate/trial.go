@@ -42,10 +42,11 @@ var trialListeners = map[networking.EnvoyFilter_PatchContext]string{
 
 // Trial renders the pair that has the proxies of a plugin say what they would of its content, where no request passes: in
 // listeners of their own that are bound to no port. Each instance is there under another name than the plugin's and with
-// the VM that it will run in. Another attempt has other names, since Envoy doesn't look at unchanged content again.
+// the VM that it will run in. id tells one trial from another of the same content: neither Envoy, which doesn't look at
+// unchanged content again, nor istiod, which keeps a refusal until the next acknowledgement, may take one for the other.
 //
 // It returns an *InvalidSpecError where Translate does, and ErrNoTrial for a network filter.
-func Trial(in Input, attempt int) (Pair, error) {
+func Trial(in Input, id string) (Pair, error) {
 	if err := validate(in); err != nil {
 		return Pair{}, err
 	}
@@ -61,10 +62,7 @@ func Trial(in Input, attempt int) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("render the plugin's trial: %w", err)
 	}
-	base := resourceName(in.Plugin) + "~trial~" + content
-	if attempt > 0 {
-		base += fmt.Sprintf("~%d", attempt)
-	}
+	base := resourceName(in.Plugin) + "~trial~" + content + "~" + id
 	instances = byContent(instances, func(i int) string { return instanceName(base, i) })
 	listeners, err := trialPatches(in, base, instances)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -52,7 +51,7 @@ func checkExpectation(t *testing.T, pair translate.Pair) {
 // checkTrial holds the trial of a pair against what must be true of any.
 func checkTrial(t *testing.T, in translate.Input, pair translate.Pair) {
 	t.Helper()
-	trial, err := translate.Trial(in, 0)
+	trial, err := translate.Trial(in, "a.0")
 	if in.Plugin.Spec.Type == wasmv1alpha1.PluginTypeNetwork {
 		if !errors.Is(err, translate.ErrNoTrial) {
 			t.Errorf("a network filter: %v", err)
@@ -62,7 +61,7 @@ func checkTrial(t *testing.T, in translate.Input, pair translate.Pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := translate.Trial(in, 0)
+	again, err := translate.Trial(in, "a.0")
 	if err != nil || !reflect.DeepEqual(trial, again) {
 		t.Errorf("the same input gives another trial: %v", err)
 	}
@@ -164,7 +163,7 @@ func TestTrialAttempts(t *testing.T) {
 	in := translate.Input{Plugin: withOverrides(`{"a":1}`, `{"b":2}`)}
 	seen := map[string]bool{}
 	var vms []string
-	for attempt := range 3 {
+	for _, attempt := range []string{"a.0", "a.1", "b.0"} {
 		trial, err := translate.Trial(in, attempt)
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +176,7 @@ func TestTrialAttempts(t *testing.T) {
 		}
 		for _, name := range names {
 			if seen[name] {
-				t.Errorf("attempt %d has %s, too", attempt, name)
+				t.Errorf("attempt %s has %s, too", attempt, name)
 			}
 			seen[name] = true
 		}
@@ -186,9 +185,8 @@ func TestTrialAttempts(t *testing.T) {
 			fromStruct(t, patch, config)
 			vms = append(vms, decodePlugin(t, config.TypedConfig).GetVmConfig().VmId)
 		}
-		if base := "wasm.solarmesh.io/shop.auth~trial~" + trial.Content; !strings.HasPrefix(trial.Expectation.Names[0], base) ||
-			(attempt == 0) != (trial.Expectation.Names[0] == base) {
-			t.Errorf("attempt %d is %s", attempt, trial.Expectation.Names[0])
+		if want := "wasm.solarmesh.io/shop.auth~trial~" + trial.Content + "~" + attempt; trial.Expectation.Names[0] != want {
+			t.Errorf("attempt %s is %s", attempt, trial.Expectation.Names[0])
 		}
 	}
 	if len(slices.Compact(vms)) != 1 {
@@ -200,14 +198,14 @@ func TestTrialRefuses(t *testing.T) {
 	plugin := newPlugin("shop", "auth")
 	plugin.Spec.URL = "file:///a"
 	var invalid *translate.InvalidSpecError
-	if _, err := translate.Trial(translate.Input{Plugin: plugin}, 0); !errors.As(err, &invalid) || invalid.Field != "spec.url" {
+	if _, err := translate.Trial(translate.Input{Plugin: plugin}, "a.0"); !errors.As(err, &invalid) || invalid.Field != "spec.url" {
 		t.Errorf("a bad spec: %v", err)
 	}
 }
 
 func TestEmptied(t *testing.T) {
 	in := translate.Input{Plugin: newPlugin("shop", "auth")}
-	trial, err := translate.Trial(in, 0)
+	trial, err := translate.Trial(in, "a.0")
 	if err != nil {
 		t.Fatal(err)
 	}
