@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -70,6 +72,11 @@ func (o *proxyOptions) rollouts(manager ctrl.Manager, meshConfig types.Namespace
 	rollouts := &controllers.Rollouts{}
 	find, dial := o.finder(manager, meshConfig), o.dialer(rootNamespace)
 	observer := proxies.NewObserver(find, dial, rollouts.Notify)
+	observer.Count = proxies.CountOver(&http.Client{
+		// Straight to the proxy, and nowhere else.
+		Transport:     &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
 	rollouts.Proxies = observer
 	if err := manager.Add(observer); err != nil {
 		return nil, fmt.Errorf("set up the asking of istiod: %w", err)

@@ -28,15 +28,18 @@ type roll struct {
 	rollouts *Rollouts
 	key      proxies.Key
 	children apply.Children
-	// pair is what the spec asks for, trial the pair by which it is tried, where there can be one.
-	pair, trial translate.Pair
-	state       rollout.State
-	decision    rollout.Decision
+	// pair is what the spec asks for, trial the pair by which it is tried, where there can be one, and canary the one that
+	// canary proxies get, where there are some.
+	pair, trial, canary translate.Pair
+	// stable are the names of the instances that a canary replaces.
+	stable   []string
+	state    rollout.State
+	decision rollout.Decision
 	// mode is the one that the status tells.
 	mode wasmv1alpha1.ActivationMode
-	// matched are the proxies that the plugin matches; onTrial and inForce what they say.
-	matched          []string
-	onTrial, inForce proxies.Report
+	// matched are the proxies that the plugin matches; onTrial, onCanary and inForce what they say.
+	matched                    []string
+	onTrial, onCanary, inForce proxies.Report
 	// nudgeAgain is when proxies are asked again that are blocked, 0 for never.
 	nudgeAgain time.Duration
 }
@@ -76,6 +79,9 @@ func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pai
 	if err := step.ask(); err != nil {
 		return nil, err
 	}
+	if err := step.askCanaries(); err != nil {
+		return nil, err
+	}
 	step.decide()
 	return step, nil
 }
@@ -113,10 +119,15 @@ func (s *roll) follow() {
 	s.inForce = s.rollouts.Proxies.Follow(s.key, s.pair.Expectation)
 	s.inForce.Rejections = s.remembered(s.inForce.Rejections)
 	if s.state.Mode != wasmv1alpha1.ActivationImmediate {
-		// A trial has proven the content, so that nothing can be hidden.
-		s.inForce.Programmed, s.inForce.Uncertain = s.inForce.Programmed+s.inForce.Uncertain, 0
+		s.inForce = certain(s.inForce)
 	}
 	s.state.InForce = answers(s.inForce)
+}
+
+// certain is a report of content that a trial has proven, so that nothing can be hidden.
+func certain(report proxies.Report) proxies.Report {
+	report.Programmed, report.Uncertain = report.Programmed+report.Uncertain, 0
+	return report
 }
 
 func answers(report proxies.Report) rollout.Answers {
@@ -153,31 +164,52 @@ func standingTrial(children apply.Children) rollout.Trial {
 	return trial
 }
 
-// act does what was decided.
+// act does what was decided, and then takes away what has had its time.
 func (r *WasmPluginReconciler) act(ctx context.Context, step *roll) error {
+	if err := r.write(ctx, step); err != nil {
+		return err
+	}
+	if step.decision.EndCanary {
+		if err := apply.Withdraw(ctx, r.Client, step.owner, translate.CanaryRoles, nil, step.children); err != nil {
+			return err
+		}
+		r.Rollouts.Proxies.Forget(step.canaryKey())
+	}
+	if step.decision.EndTrial {
+		if err := apply.Withdraw(ctx, r.Client, step.owner, translate.TrialRoles, nil, step.children); err != nil {
+			return err
+		}
+		r.Rollouts.endTrial(step.key.NamespacedName)
+	}
+	return nil
+}
+
+func (r *WasmPluginReconciler) write(ctx context.Context, step *roll) error {
 	switch step.decision.Action {
-	case rollout.Bring, rollout.Clear:
+	case rollout.Bring:
 		return r.bringIntoForce(ctx, step)
 	case rollout.Try:
 		return r.try(ctx, step)
 	case rollout.Refuse:
 		return r.refuse(ctx, step)
+	case rollout.ToCanary:
+		return r.toCanary(ctx, step)
+	case rollout.TakeBack:
+		return r.takeBack(ctx, step)
 	case rollout.Hold:
-		if step.decision.Phase == rollout.OnTrial || step.decision.Phase == rollout.TimedOut {
-			return r.try(ctx, step) // it may have been edited
+		switch step.decision.Phase { // what stands may have been edited
+		case rollout.OnTrial, rollout.TimedOut:
+			return r.try(ctx, step)
+		case rollout.OnCanary:
+			return r.toCanary(ctx, step)
+		default:
 		}
 	}
 	return nil
 }
 
 func (r *WasmPluginReconciler) bringIntoForce(ctx context.Context, step *roll) error {
-	if step.state.Trial.Stands && step.state.Standing != step.pair.Content {
-		result := metrics.TrialAccepted
-		if !step.state.OnTrial.Complete {
-			result = metrics.TrialTimedOut
-		}
-		observeTrial(step, result)
-	}
+	step.observePassed()
 	// From before the write, so that what proxies say by then isn't taken for an answer to it.
 	step.follow()
 	if err := step.nudge(); err != nil {
@@ -191,13 +223,6 @@ func (r *WasmPluginReconciler) bringIntoForce(ctx context.Context, step *roll) e
 		return err
 	}
 	r.Rollouts.remember(step.key.NamespacedName, step.pair.Content)
-	if step.decision.Action != rollout.Clear {
-		return nil
-	}
-	if err := apply.Withdraw(ctx, r.Client, step.owner, nil, step.children); err != nil {
-		return err
-	}
-	r.Rollouts.endTrial(step.key.NamespacedName)
 	return nil
 }
 
@@ -228,13 +253,25 @@ func (r *WasmPluginReconciler) refuse(ctx context.Context, step *roll) error {
 		return fmt.Errorf("remember a trial: %w", err)
 	}
 	step.owner.Trial = string(text)
-	if err := apply.Withdraw(ctx, r.Client, step.owner, &step.trial, step.children); err != nil {
+	if err := apply.Withdraw(ctx, r.Client, step.owner, translate.TrialRoles, &step.trial, step.children); err != nil {
 		return err
 	}
 	observeTrial(step, metrics.TrialRefused)
 	metrics.ProxyRejections.Add(float64(memory.Total))
 	r.Rollouts.endTrial(step.key.NamespacedName)
 	return nil
+}
+
+// observePassed counts a trial that has brought its content further.
+func (s *roll) observePassed() {
+	if !s.state.Trial.Stands || s.state.Trial.Content != s.pair.Content || s.state.Standing == s.pair.Content || s.state.Canary.Stands {
+		return
+	}
+	result := metrics.TrialAccepted
+	if !s.state.OnTrial.Complete {
+		result = metrics.TrialTimedOut
+	}
+	observeTrial(s, result)
 }
 
 func observeTrial(step *roll, result string) {

@@ -51,15 +51,23 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 	return observation, next, err
 }
 
-// untried says that a trial that is asked for isn't made.
+// untried says that a trial or a canary that is asked for isn't made.
 func untried(in translate.Input) []string {
 	spec := in.Plugin.Spec
-	if spec.Activation.Mode != wasmv1alpha1.ActivationSafe || in.Mode(spec) != wasmv1alpha1.ActivationImmediate {
+	canary := spec.Rollout.Canary.Selector.MatchLabels != nil
+	var why string
+	switch {
+	case in.Mode(spec) != wasmv1alpha1.ActivationImmediate, spec.Activation.Mode != wasmv1alpha1.ActivationSafe && !canary:
 		return nil
-	}
-	why := "this installation doesn't look at proxies"
-	if in.ObserveProxies {
+	case !in.ObserveProxies:
+		why = "this installation doesn't look at proxies"
+	case spec.Activation.Mode == wasmv1alpha1.ActivationImmediate:
+		why = "spec.activation.mode is Immediate"
+	default:
 		why = "Envoy knows no way to try a network filter where no connection passes"
+	}
+	if canary {
+		return []string{"Changes come into force without a canary (spec.rollout), since " + why + "."}
 	}
 	return []string{"Changes come into force without a trial, since " + why + "."}
 }
@@ -71,6 +79,8 @@ func (s *roll) report() proxies.Report {
 		return s.inForce
 	case rollout.OnTrial, rollout.TimedOut:
 		return s.onTrial
+	case rollout.OnCanary:
+		return s.onCanary
 	default:
 		return proxies.Report{Matched: len(s.matched), Age: 1}
 	}
@@ -79,9 +89,9 @@ func (s *roll) report() proxies.Report {
 // quiet says that it is too early to tell: proxies will have answered soon.
 func (s *roll) quiet() bool {
 	switch s.decision.Phase {
-	case rollout.InForce, rollout.OnTrial:
+	case rollout.InForce, rollout.OnTrial, rollout.OnCanary:
 		return quiet(s.report()) || (s.decision.Phase == rollout.OnTrial && s.decision.Action == rollout.Try)
-	case rollout.Queued, rollout.Blind, rollout.Refused, rollout.TimedOut:
+	case rollout.Queued, rollout.Blind, rollout.Refused, rollout.TimedOut, rollout.TakenBack:
 	}
 	return false
 }
@@ -97,8 +107,15 @@ func (s *roll) proxies() status.Proxies {
 		seen.Programmed, seen.Uncertain = report.Programmed, report.Uncertain
 	}
 	rejections, total := s.rejectionsOf(report.Rejections), len(report.Rejections)
-	if s.decision.Phase == rollout.Refused {
+	switch s.decision.Phase {
+	case rollout.Refused:
 		rejections, total = s.decision.Memory.Rejections, s.decision.Memory.Total
+	case rollout.TakenBack:
+		rejections, total = s.decision.CanaryMemory.Rejections, s.decision.CanaryMemory.Total
+	default:
+	}
+	if s.decision.Phase == rollout.OnCanary || s.decision.Phase == rollout.TakenBack {
+		seen.Matched, seen.Programmed, seen.Canary = len(s.matched), report.Programmed, s.canaryProgress(report)
 	}
 	seen.RejectedTotal = total
 	for _, rejection := range rejections {

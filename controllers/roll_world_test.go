@@ -26,14 +26,19 @@ type fakeProxies struct {
 	known, refused  bool
 	unread          []string
 	onTrial, inUse  proxies.Report
+	onCanary        proxies.Report
+	counted         map[string]proxies.Counts
 	followed        map[proxies.Key]translate.Expectation
 	forgottenTrials int
 }
 
 func (f *fakeProxies) Follow(key proxies.Key, expectation translate.Expectation) proxies.Report {
 	f.followed[key] = expectation
-	if key.Trial {
+	switch {
+	case key.Trial:
 		return f.onTrial
+	case key.Canary:
+		return f.onCanary
 	}
 	return f.inUse
 }
@@ -48,6 +53,8 @@ func (f *fakeProxies) Forget(key proxies.Key) {
 func (f *fakeProxies) Matching(types.NamespacedName, translate.Reach) ([]string, bool) {
 	return f.matching, f.known
 }
+
+func (f *fakeProxies) Counted(proxies.Key) map[string]proxies.Counts { return f.counted }
 
 func (f *fakeProxies) Unread() []string { return f.unread }
 

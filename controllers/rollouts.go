@@ -21,6 +21,7 @@ type ProxyObserver interface {
 	Follow(key proxies.Key, expectation translate.Expectation) proxies.Report
 	Forget(key proxies.Key)
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
+	Counted(key proxies.Key) map[string]proxies.Counts
 	Unread() []string
 	Refused() bool
 }
@@ -60,6 +61,7 @@ func (r *Rollouts) forget(plugin types.NamespacedName) {
 		return
 	}
 	r.Proxies.Forget(proxies.Key{NamespacedName: plugin})
+	r.Proxies.Forget(proxies.Key{NamespacedName: plugin, Canary: true})
 	r.endTrial(plugin)
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -125,7 +127,7 @@ func (r *Rollouts) settled(plugin types.NamespacedName, children apply.Children)
 		return true, "", 0
 	}
 	expectation, known := children.Expectation(translate.Roles[0])
-	if !known || len(children.Of(translate.TrialRoles)) > 0 {
+	if !known || len(children.Of(translate.TrialRoles))+len(children.Of(translate.CanaryRoles)) > 0 {
 		return false, "", 0
 	}
 	r.remember(plugin, children.Content())

@@ -73,7 +73,7 @@ func (s *StoreReferences) tell(ctx context.Context) error {
 	return nil
 }
 
-// users are the plugins whose pairs name a module in the store, by module.
+// users are the plugins whose pairs, trials or canaries name a module in the store, by module.
 func (s *StoreReferences) users(ctx context.Context) (map[store.Reference][]types.NamespacedName, error) {
 	// At the start nobody has asked for them yet, and a part of them would pass for all.
 	if _, err := s.Cache.GetInformer(ctx, partial(translate.EnvoyFilterKind)); err != nil {
@@ -81,9 +81,7 @@ func (s *StoreReferences) users(ctx context.Context) (map[store.Reference][]type
 	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(translate.EnvoyFilterKind.GroupVersion().WithKind(translate.EnvoyFilterKind.Kind + "List"))
-	if err := s.Cache.List(ctx, list, client.MatchingLabels{
-		wasmv1alpha1.LabelManagedBy: wasmv1alpha1.FieldManager, wasmv1alpha1.LabelRole: wasmv1alpha1.RoleConfig,
-	}); err != nil {
+	if err := s.Cache.List(ctx, list, client.MatchingLabels{wasmv1alpha1.LabelManagedBy: wasmv1alpha1.FieldManager}); err != nil {
 		return nil, fmt.Errorf("list the EnvoyFilters: %w", err)
 	}
 	users := map[store.Reference][]types.NamespacedName{}

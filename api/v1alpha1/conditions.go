@@ -107,4 +107,8 @@ const (
 	ReasonOff = "Off"
 	// ReasonOnTrial (Unknown, of Applied): the EnvoyFilters are written when the proxies have accepted them on trial.
 	ReasonOnTrial = "OnTrial"
+	// ReasonOnCanary (Unknown): the canary proxies have the change, and the others what was in force before.
+	ReasonOnCanary = "OnCanary"
+	// ReasonTakenBack (False): the canary proxies have what was in force before again; the message says why.
+	ReasonTakenBack = "TakenBack"
 )

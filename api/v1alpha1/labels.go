@@ -12,7 +12,8 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelPlugin names the WasmPlugin, in the same namespace, that an EnvoyFilter belongs to.
 	LabelPlugin = "wasm.solarmesh.io/plugin"
-	// LabelRole says which half of which pair an EnvoyFilter is: RoleConfig, RoleFilter, RoleTrialConfig or RoleTrialFilter.
+	// LabelRole says which half of which pair an EnvoyFilter is: RoleConfig, RoleFilter, or one of those of a trial
+	// or a canary.
 	LabelRole = "wasm.solarmesh.io/role"
 )
 
@@ -51,6 +52,9 @@ const (
 	// AnnotationTrial tells, on the trial's half with the configuration, as JSON, when the trial began, and how it ended
 	// where proxies refused the content.
 	AnnotationTrial = "wasm.solarmesh.io/trial"
+	// AnnotationCanary tells, on the canary's half with the configuration, as JSON, since when all canary proxies have run the
+	// change, and why it was taken back.
+	AnnotationCanary = "wasm.solarmesh.io/canary"
 	// AnnotationRejected tells, on the half with the configuration, as JSON, which proxies refused what it delivers, where
 	// that met them without a trial.
 	AnnotationRejected = "wasm.solarmesh.io/rejected"
@@ -61,6 +65,15 @@ const (
 // AnnotationRefresh on a WasmPlugin makes the operator read the Secrets that its rules come from, and look what the tag of
 // its module means, at once, whenever its value changes.
 const AnnotationRefresh = "wasm.solarmesh.io/refresh"
+
+// Annotations on a WasmPlugin that end the canary of a change by hand. Their value is what the condition Programmed names
+// as the change, so that they mean no other one.
+const (
+	// AnnotationPromote brings the change to the other proxies now.
+	AnnotationPromote = "wasm.solarmesh.io/promote"
+	// AnnotationAbort takes it back.
+	AnnotationAbort = "wasm.solarmesh.io/abort"
+)
 
 // LabelRules with the value RulesAllowed on a Secret is its owner's consent that its values may become rules of plugins,
 // and so stand in EnvoyFilters, which more people may read.
@@ -75,8 +88,10 @@ const LabelRevision = "istio.io/rev"
 
 // Roles of an EnvoyFilter, the values of LabelRole.
 const (
-	RoleConfig      = "config"
-	RoleFilter      = "filter"
-	RoleTrialConfig = "trial-config"
-	RoleTrialFilter = "trial-filter"
+	RoleConfig       = "config"
+	RoleFilter       = "filter"
+	RoleTrialConfig  = "trial-config"
+	RoleTrialFilter  = "trial-filter"
+	RoleCanaryConfig = "canary-config"
+	RoleCanaryFilter = "canary-filter"
 )

@@ -183,7 +183,8 @@ const (
 	OnDeadlineProceed OnDeadline = "Proceed"
 )
 
-// Rollout brings a change to some proxies first.
+// Rollout brings a change of a plugin that is in force to some proxies first, after its trial. A new plugin, and a change of
+// its place alone, come to all of them at once.
 type Rollout struct {
 	// canary are the proxies that get a change first.
 	// +required
@@ -192,11 +193,11 @@ type Rollout struct {
 
 // Canary picks the proxies that get a change first.
 type Canary struct {
-	// selector picks them among the plugin's proxies.
+	// selector has the labels that they have beside those of the plugin's own selector.
 	// +required
 	Selector WorkloadSelector `json:"selector,omitzero"`
 
-	// holdSeconds is how long they run it before the others get it. Default: 300.
+	// holdSeconds is how long all of them must have run it before the others get it. Default: 300.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400

@@ -92,7 +92,7 @@ type EnvoyFilterStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name,omitempty"`
 
-	// role is Config or Filter.
+	// role is the part that it plays.
 	// +optional
 	Role EnvoyFilterRole `json:"role,omitempty"`
 
@@ -104,7 +104,7 @@ type EnvoyFilterStatus struct {
 }
 
 // EnvoyFilterRole is the part that an EnvoyFilter plays for a plugin.
-// +kubebuilder:validation:Enum=Config;Filter;TrialConfig;TrialFilter
+// +kubebuilder:validation:Enum=Config;Filter;TrialConfig;TrialFilter;CanaryConfig;CanaryFilter
 type EnvoyFilterRole string
 
 // Values of EnvoyFilterRole.
@@ -115,6 +115,10 @@ const (
 	// while what it delivered is refused: it remembers that.
 	EnvoyFilterTrialConfig EnvoyFilterRole = "TrialConfig"
 	EnvoyFilterTrialFilter EnvoyFilterRole = "TrialFilter"
+	// EnvoyFilterCanaryConfig and EnvoyFilterCanaryFilter stand while a change is on canary. The first one also stays behind
+	// while the change is taken back: it remembers why.
+	EnvoyFilterCanaryConfig EnvoyFilterRole = "CanaryConfig"
+	EnvoyFilterCanaryFilter EnvoyFilterRole = "CanaryFilter"
 )
 
 // ActivationState says whether the plugin runs on requests.

@@ -25,14 +25,12 @@ func annotations(plugin Owner, half translate.EnvoyFilter, told mark, generation
 	}
 	if len(half.Instances) > 0 {
 		annotations[wasmv1alpha1.AnnotationInstances] = formatInstances(half.Instances)
-	}
-	if half.Role == wasmv1alpha1.EnvoyFilterConfig {
-		if plugin.Sources != "" {
-			annotations[wasmv1alpha1.AnnotationSources] = plugin.Sources
-		}
 		if plugin.Module != "" {
 			annotations[wasmv1alpha1.AnnotationModule] = plugin.Module
 		}
+	}
+	if half.Role == wasmv1alpha1.EnvoyFilterConfig && plugin.Sources != "" {
+		annotations[wasmv1alpha1.AnnotationSources] = plugin.Sources
 	}
 	maps.Copy(annotations, told)
 	if stamped {

@@ -53,7 +53,7 @@ func (e *TooLargeError) Error() string {
 		"make the change in two steps: take out the overrides that go first, then add the new ones", e.Namespace, e.Name)
 }
 
-// Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair, that of the trial or the other one.
+// Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair, that of a trial, a canary or the other one.
 // It changes observed to what the API server answered, also when it returns an error half-way. It reads an EnvoyFilter's
 // spec from live only where names go that a filter may still refer to.
 func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin Owner, pair translate.Pair, observed Children) error {
@@ -73,7 +73,7 @@ func Pair(ctx context.Context, writer client.Writer, live client.Reader, plugin 
 		if i > last || (i < last && upToDate(half, plugin, marks, observed)) {
 			continue
 		}
-		child, err := write(ctx, writer, plugin, half, observed[half.Role], marks[half.Role], i == last && !isTrial(half.Role))
+		child, err := write(ctx, writer, plugin, half, observed[half.Role], marks[half.Role], i == last && translate.InForce(half.Role))
 		if err != nil {
 			return err
 		}

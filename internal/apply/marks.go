@@ -21,8 +21,8 @@ type mark map[string]string
 // on says whether a half bears the mark, and nothing that only another one would.
 func (m mark) on(child *metav1.PartialObjectMetadata) bool {
 	for _, key := range []string{
-		wasmv1alpha1.AnnotationContent, wasmv1alpha1.AnnotationExpectation, wasmv1alpha1.AnnotationTrial, wasmv1alpha1.AnnotationRejected,
-		wasmv1alpha1.AnnotationNudge,
+		wasmv1alpha1.AnnotationContent, wasmv1alpha1.AnnotationExpectation, wasmv1alpha1.AnnotationTrial, wasmv1alpha1.AnnotationCanary,
+		wasmv1alpha1.AnnotationRejected, wasmv1alpha1.AnnotationNudge,
 	} {
 		if child.Annotations[key] != m[key] {
 			return false
@@ -44,13 +44,11 @@ func marksOf(pair translate.Pair, plugin Owner) (map[wasmv1alpha1.EnvoyFilterRol
 		wasmv1alpha1.AnnotationContent:     pair.Content,
 		wasmv1alpha1.AnnotationExpectation: shortHash(string(expectation)) + " " + string(expectation),
 	}
-	if isTrial(pair.Config.Role) && plugin.Trial != "" {
-		config[wasmv1alpha1.AnnotationTrial] = plugin.Trial
+	key, memory := memoryOf(pair.Config.Role, plugin)
+	if memory != "" {
+		config[key] = memory
 	}
-	if !isTrial(pair.Config.Role) && plugin.Rejected != "" {
-		config[wasmv1alpha1.AnnotationRejected] = plugin.Rejected
-	}
-	if !isTrial(pair.Config.Role) && plugin.Nudge > 0 {
+	if translate.InForce(pair.Config.Role) && plugin.Nudge > 0 {
 		config[wasmv1alpha1.AnnotationNudge] = strconv.Itoa(plugin.Nudge)
 	}
 	return map[wasmv1alpha1.EnvoyFilterRole]mark{
@@ -59,8 +57,16 @@ func marksOf(pair translate.Pair, plugin Owner) (map[wasmv1alpha1.EnvoyFilterRol
 	}, nil
 }
 
-func isTrial(role wasmv1alpha1.EnvoyFilterRole) bool {
-	return role == wasmv1alpha1.EnvoyFilterTrialConfig || role == wasmv1alpha1.EnvoyFilterTrialFilter
+// memoryOf is what a half with the configuration tells of how it went, and the annotation that tells it.
+func memoryOf(role wasmv1alpha1.EnvoyFilterRole, plugin Owner) (key, value string) {
+	switch role {
+	case wasmv1alpha1.EnvoyFilterTrialConfig:
+		return wasmv1alpha1.AnnotationTrial, plugin.Trial
+	case wasmv1alpha1.EnvoyFilterCanaryConfig:
+		return wasmv1alpha1.AnnotationCanary, plugin.Canary
+	default:
+		return wasmv1alpha1.AnnotationRejected, plugin.Rejected
+	}
 }
 
 // Expectation returns what a half with a configuration tells of the proxies that are to run it, and whether it is what was
@@ -125,4 +131,19 @@ func (c Children) Is(pair translate.Pair) bool {
 		}
 	}
 	return true
+}
+
+// Replaceable returns the names of the instances that stand, the base one first, where both halves do so as they were
+// written, and no change of the chains is under way: then a canary can stand in their place.
+func (c Children) Replaceable(plugin Owner) ([]string, bool) {
+	for _, role := range translate.Roles {
+		if child := c[role]; child == nil || !owned(child, plugin) || child.DeletionTimestamp != nil || !specUntouched(child) {
+			return nil, false
+		}
+	}
+	names, known := parseInstances(c[wasmv1alpha1.EnvoyFilterConfig].Annotations[wasmv1alpha1.AnnotationInstances])
+	for i, name := range names {
+		known = known && (i == 0 || strings.HasPrefix(name, names[0]+"."))
+	}
+	return names, known
 }

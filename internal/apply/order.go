@@ -78,7 +78,7 @@ func lastToWrite(writes []translate.EnvoyFilter, plugin Owner, marks map[wasmv1a
 			return i
 		}
 	}
-	if isTrial(writes[0].Role) || observed.stamped(plugin) {
+	if !translate.InForce(writes[0].Role) || observed.stamped(plugin) {
 		return -1
 	}
 	return len(writes) - 1

@@ -24,8 +24,8 @@ type Owner struct {
 	Module string
 	// Observed says that it is looked at what proxies do, and so told by what one knows that.
 	Observed bool
-	// Trial and Rejected are the values of the annotations of these names.
-	Trial, Rejected string
+	// Trial, Canary and Rejected are the values of the annotations of these names.
+	Trial, Canary, Rejected string
 	// Nudge is the value of AnnotationNudge.
 	Nudge int
 	// Proxies is what the status says of the proxies, in short; empty where it says nothing.

@@ -15,27 +15,30 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
-// Withdraw takes a trial away from the proxies: first the filter, then what it names. Where memory is not nil, that half is
-// left in the place of the one with the configuration: it delivers nothing and remembers how the trial ended (Owner.Trial).
-func Withdraw(ctx context.Context, writer client.Writer, plugin Owner, memory *translate.Pair, observed Children) error {
-	if err := remove(ctx, writer, plugin, wasmv1alpha1.EnvoyFilterTrialFilter, observed); err != nil {
+// Withdraw takes a trial or a canary, by its roles, away from the proxies: first the filter, then what it names. Where memory
+// is not nil, that half is left in the place of the one with the configuration: it delivers nothing and remembers how it
+// ended (Owner.Trial, Owner.Canary).
+func Withdraw(ctx context.Context, writer client.Writer, plugin Owner, roles []wasmv1alpha1.EnvoyFilterRole, memory *translate.Pair, observed Children) error {
+	config, filter := roles[0], roles[1]
+	if err := remove(ctx, writer, plugin, filter, observed); err != nil {
 		return err
 	}
 	if memory == nil {
-		return remove(ctx, writer, plugin, wasmv1alpha1.EnvoyFilterTrialConfig, observed)
+		return remove(ctx, writer, plugin, config, observed)
 	}
-	child := observed[wasmv1alpha1.EnvoyFilterTrialConfig]
+	child := observed[config]
 	if child != nil && !owned(child, plugin) {
 		return &ConflictError{Namespace: plugin.Namespace, Name: child.Name}
 	}
 	half := translate.Emptied(*memory)
-	told := mark{wasmv1alpha1.AnnotationContent: memory.Content, wasmv1alpha1.AnnotationTrial: plugin.Trial}
-	if child != nil && sameSpec(child, half) && told.on(child) {
+	key, told := memoryOf(config, plugin)
+	marks := mark{wasmv1alpha1.AnnotationContent: memory.Content, key: told}
+	if child != nil && sameSpec(child, half) && marks.on(child) {
 		return nil
 	}
-	written, err := write(ctx, writer, plugin, half, child, told, false)
+	written, err := write(ctx, writer, plugin, half, child, marks, false)
 	if err == nil {
-		observed[half.Role] = written
+		observed[config] = written
 	}
 	return err
 }

@@ -25,6 +25,8 @@ type Proxy struct {
 	Type, Version string
 	Labels        map[string]string
 	ConnectedAt   time.Time
+	// Statistics is where Prometheus reads it, as address and port; empty for unknown.
+	Statistics string
 	// Connection is the id of its connection. istiod finds a proxy by any part of that (getProxyConnection in
 	// pilot/pkg/xds/debug.go), so that an ID alone may also be the end of another one, and the beginning of its namespace.
 	Connection string
@@ -51,6 +53,7 @@ type connections struct {
 	Clients []struct {
 		ConnectionID string              `json:"connectionId"`
 		ConnectedAt  time.Time           `json:"connectedAt"`
+		Address      string              `json:"address"`
 		Labels       map[string]string   `json:"labels"`
 		Watches      map[string][]string `json:"watches"`
 		Metadata     nodeMetadata        `json:"metadata"`
@@ -62,6 +65,9 @@ type nodeMetadata struct {
 	Version     string          `json:"ISTIO_VERSION"`
 	ProxyConfig json.RawMessage `json:"PROXY_CONFIG"`
 	Generator   string          `json:"GENERATOR"`
+	// InstanceIPs are the proxy's own addresses, the first one of its pod.
+	InstanceIPs    string `json:"INSTANCE_IPS"`
+	PrometheusPort int    `json:"ENVOY_PROMETHEUS_PORT"`
 }
 
 // isEnvoy says that it is an Envoy with Istio's agent: only agents send PROXY_CONFIG (pkg/bootstrap/config.go), and all else
@@ -110,6 +116,7 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 			ID: id, Cluster: state.Cluster, Namespace: client.Metadata.Namespace, Type: state.Type, Version: client.Metadata.Version,
 			Labels: client.Labels, ConnectedAt: client.ConnectedAt, Connection: client.ConnectionID, Watches: setOf(client.Watches[extensionType]),
 			Extensions: state.of(extensionType), Listeners: state.of(listenerType), Push: state.push(), Ambiguous: several[id],
+			Statistics: client.Metadata.statistics(client.Address),
 		})
 	}
 	return proxies, nil

@@ -64,7 +64,7 @@ func TestDecodeProxiesOfAMesh(t *testing.T) {
 			Sent:  "2026-11-28T03:00:00Z/176f9619ff-8b86-4d01-b42d-00cf4fc964ff",
 			Acked: "2026-11-28T03:00:00Z/176f9619ff-8b86-4d01-b42d-00cf4fc964ff",
 		},
-		Push: 18,
+		Push: 18, Statistics: "10.0.0.1:15090",
 	}
 	if diff := cmp.Diff(gateway, proxies[0]); diff != "" {
 		t.Errorf("another gateway:\n%s", diff)

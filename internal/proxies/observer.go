@@ -35,6 +35,8 @@ type Observer struct {
 	Dial func(Istiod) (Asker, error)
 	// Notify is told of a plugin when there is news of it.
 	Notify func(types.NamespacedName)
+	// Count reads what a canary proxy counts; nil for not at all.
+	Count func(context.Context, Proxy) (Counts, error)
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 
@@ -46,12 +48,15 @@ type Observer struct {
 	istiods map[string]*istiod
 	looked  bool
 	problem string
+	// counted is what canary proxies count; recount has them looked at now.
+	counted map[Key]map[string]Counts
+	recount chan struct{}
 }
 
-// Key is a plugin's pair, or its trial.
+// Key is a plugin's pair, its trial or its canary.
 type Key struct {
 	types.NamespacedName
-	Trial bool
+	Trial, Canary bool
 }
 
 // istiod is one that is asked.
@@ -97,6 +102,7 @@ func NewObserver(find Finder, dial func(Istiod) (Asker, error), notify func(type
 	return &Observer{
 		Find: find, Dial: dial, Notify: notify, Now: time.Now,
 		tracks: map[Key]*Track{}, asked: map[types.NamespacedName]*question{}, told: map[Key]Report{}, istiods: map[string]*istiod{},
+		counted: map[Key]map[string]Counts{}, recount: make(chan struct{}, 1),
 	}
 }
 
@@ -118,11 +124,14 @@ func (o *Observer) Follow(key Key, expectation translate.Expectation) Report {
 func (o *Observer) newTrack(key Key, expectation translate.Expectation) *Track {
 	track := NewTrack(expectation, key.Trial)
 	o.tracks[key] = track
+	if key.Canary {
+		wake(o.recount)
+	}
 	for _, istiod := range o.istiods {
 		if key.Trial && istiod.last != nil {
 			track.Observe(Poll{Istiod: istiod.last.Istiod, Revision: istiod.last.Revision, At: istiod.last.At, Proxies: istiod.last.Proxies})
 		}
-		istiod.wake()
+		wake(istiod.poke)
 	}
 	return track
 }
@@ -137,67 +146,9 @@ func (o *Observer) Forget(key Key) {
 	defer o.mutex.Unlock()
 	delete(o.tracks, key)
 	delete(o.told, key)
-	if !key.Trial {
+	delete(o.counted, key)
+	if !key.Trial && !key.Canary {
 		delete(o.asked, key.NamespacedName)
-	}
-}
-
-// question is which proxies there are for a plugin. What was known before it was asked is no answer where it says none: a
-// proxy may have come since.
-type question struct {
-	reach    translate.Reach
-	at       time.Time
-	answered bool
-	// empty is since when no proxy matches; zero where some do.
-	empty time.Time
-}
-
-// Matching returns the proxies that get a plugin's EnvoyFilters, sorted, and whether they are known. Where they aren't yet,
-// the plugin is notified when they are.
-func (o *Observer) Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool) {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	asked := o.asked[plugin]
-	if asked == nil || !asked.reach.Equal(reach) {
-		asked = &question{reach: reach, at: o.Now()}
-		o.asked[plugin] = asked
-	}
-	matching := o.matching(reach)
-	slices.Sort(matching)
-	known := len(o.unread()) == 0 && (len(matching) > 0 || o.gathered(asked))
-	asked.answered = known
-	asked.empty = o.emptySince(asked)
-	if !known {
-		for _, istiod := range o.istiods {
-			istiod.wake()
-		}
-	}
-	return slices.Compact(matching), known
-}
-
-func (o *Observer) matching(reach translate.Reach) []string {
-	var matching []string
-	for _, istiod := range o.istiods {
-		if istiod.last == nil {
-			continue
-		}
-		for _, proxy := range istiod.last.Proxies {
-			if Matches(reach, proxy, istiod.Revision) {
-				matching = append(matching, proxy.ID)
-			}
-		}
-	}
-	return matching
-}
-
-func (o *Observer) emptySince(asked *question) time.Time {
-	switch {
-	case len(o.matching(asked.reach)) > 0:
-		return time.Time{}
-	case asked.empty.IsZero():
-		return o.Now()
-	default:
-		return asked.empty
 	}
 }
 
@@ -238,22 +189,6 @@ func (o *Observer) Refused() bool {
 	return len(o.istiods) > 0
 }
 
-// absent is how long no proxy must have matched until it counts that there is none.
-const absent = 2 * time.Second
-
-// gathered says that proxies that aren't there aren't just about to connect, and weren't overlooked.
-func (o *Observer) gathered(asked *question) bool {
-	if asked.empty.IsZero() || o.Now().Sub(asked.empty) < absent {
-		return false
-	}
-	for _, istiod := range o.istiods {
-		if istiod.last == nil || !istiod.last.At.After(asked.at) || o.Now().Sub(istiod.answering) < gathering {
-			return false
-		}
-	}
-	return true
-}
-
 func (o *Observer) report(track *Track) Report {
 	report := track.Report(o.Now())
 	report.Unread = o.unread()
@@ -286,9 +221,9 @@ func (o *Observer) news() []types.NamespacedName {
 	return news
 }
 
-func (i *istiod) wake() {
+func wake(sleeper chan<- struct{}) {
 	select {
-	case i.poke <- struct{}{}:
+	case sleeper <- struct{}{}:
 	default:
 	}
 }

@@ -23,6 +23,7 @@ func (o *Observer) NeedLeaderElection() bool { return true }
 
 // Start asks until the context ends.
 func (o *Observer) Start(ctx context.Context) error {
+	go o.countAll(ctx)
 	ticker := time.NewTicker(lookAround)
 	defer ticker.Stop()
 	for {

@@ -24,8 +24,11 @@ type State struct {
 	// Matched says how many proxies the plugin matches. It counts only where Known.
 	Matched int
 	Known   bool
-	// OnTrial and InForce say what the proxies made of the trial, and of the pair that is in force.
-	OnTrial, InForce Answers
+	// Canary is what stands of a canary, and Canaries how changes are brought to canary proxies first.
+	Canary   Canary
+	Canaries Canaries
+	// OnTrial, OnCanary and InForce say what the proxies made of the trial, the canary, and the pair that is in force.
+	OnTrial, OnCanary, InForce Answers
 	// Turn says that no other plugin is on trial in a proxy of this one.
 	Turn bool
 	Now  time.Time
@@ -89,8 +92,10 @@ const (
 	Try Action = "Try"
 	// Refuse takes the trial away and remembers who refused it.
 	Refuse Action = "Refuse"
-	// Clear takes away what is left of a trial.
-	Clear Action = "Clear"
+	// ToCanary writes the canary.
+	ToCanary Action = "ToCanary"
+	// TakeBack takes the canary away and remembers why.
+	TakeBack Action = "TakeBack"
 	// Hold writes nothing.
 	Hold Action = "Hold"
 )
@@ -106,21 +111,43 @@ const (
 	Blind    Phase = "Blind"
 	Refused  Phase = "Refused"
 	TimedOut Phase = "TimedOut"
+	// OnCanary and TakenBack are of a change that has passed its trial.
+	OnCanary  Phase = "OnCanary"
+	TakenBack Phase = "TakenBack"
 )
 
 // Decision is what is to be done, why, and when to look again where nothing happens, 0 for never.
 type Decision struct {
 	Action Action
 	Phase  Phase
-	Memory Memory
-	Wake   time.Duration
+	// Memory and CanaryMemory are what is to be remembered of a trial, and of a canary.
+	Memory       Memory
+	CanaryMemory CanaryMemory
+	Wake         time.Duration
+	// EndTrial and EndCanary take away what is left of them, after the action.
+	EndTrial, EndCanary bool
 }
 
 // Decide decides.
 func Decide(s State) Decision {
+	decision := decide(s)
+	// A canary of other content, or of what is in force everywhere, has nothing more to tell.
+	decision.EndCanary = s.Canary.Exists && (decision.Phase == InForce || s.Canary.Content != s.Wanted)
+	return decision
+}
+
+func decide(s State) Decision {
 	if s.Mode == wasmv1alpha1.ActivationImmediate || s.Wanted == s.Standing {
 		return inForce(s)
 	}
+	if decision, ok := onCanary(s); ok {
+		return decision
+	}
+	return onTheWay(s)
+}
+
+// onTheWay is for content that isn't in force anywhere.
+func onTheWay(s State) Decision {
 	switch trial := s.Trial; {
 	case trial.Exists && !trial.Stands && trial.Content == s.Wanted && len(trial.Rejections) > 0 && trial.Refresh == s.Refresh:
 		return Decision{Action: Hold, Phase: Refused, Memory: trial.Memory}
@@ -134,10 +161,8 @@ func Decide(s State) Decision {
 // inForce is for content that needs no trial: it is brought, and what is left of a trial goes when the proxies run it. The
 // VM of the trial is kept until then: it becomes the pair's.
 func inForce(s State) Decision {
-	if s.Trial.Exists && (s.Wanted == s.Standing || s.Mode == wasmv1alpha1.ActivationImmediate) && !needed(s) {
-		return Decision{Action: Clear, Phase: InForce}
-	}
-	return Decision{Action: Bring, Phase: InForce}
+	end := s.Trial.Exists && (s.Wanted == s.Standing || s.Mode == wasmv1alpha1.ActivationImmediate) && !needed(s)
+	return Decision{Action: Bring, Phase: InForce, EndTrial: end}
 }
 
 // needed says whether the trial still keeps a VM that proxies are about to take over.
@@ -177,11 +202,13 @@ func onTrial(s State) Decision {
 	switch {
 	case s.OnTrial.Rejected:
 		return Decision{Action: Refuse, Phase: Refused, Memory: s.Trial.Memory}
-	case s.OnTrial.Complete, s.Known && s.Matched == 0:
+	case s.Known && s.Matched == 0:
 		return Decision{Action: Bring, Phase: InForce}
+	case s.OnTrial.Complete:
+		return passed(s)
 	case s.OnTrial.Uncertain && s.Trial.Attempt >= maxAttempts:
 		// A mesh with that many pushes would never give a better answer.
-		return Decision{Action: Bring, Phase: InForce}
+		return passed(s)
 	case s.OnTrial.Unblocked, s.OnTrial.Uncertain:
 		// What a proxy refused in the same breath covers this content as well: it is asked anew, under another name.
 		again := s.Trial.Memory
@@ -190,7 +217,7 @@ func onTrial(s State) Decision {
 	case left > 0:
 		return Decision{Action: Hold, Phase: OnTrial, Wake: left}
 	case s.OnDeadline == wasmv1alpha1.OnDeadlineProceed:
-		return Decision{Action: Bring, Phase: InForce}
+		return passed(s)
 	default:
 		// The trial goes on: whoever answers late still counts.
 		return Decision{Action: Hold, Phase: TimedOut}

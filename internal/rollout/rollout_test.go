@@ -92,16 +92,16 @@ func TestDecide(t *testing.T) {
 		"it is refused as the spec changes": {
 			safe(func(s *State) { s.Trial = trialOf("other"); s.OnTrial = Answers{} }), Decision{Action: Try, Phase: OnTrial},
 		},
-		"the spec changes back": {safe(func(s *State) { s.Trial, s.Standing = trialOf("other"), "new" }), Decision{Action: Clear, Phase: InForce}},
+		"the spec changes back": {safe(func(s *State) { s.Trial, s.Standing = trialOf("other"), "new" }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
 
 		// It stands, and the trial too.
 		"in force, not acknowledged": {safe(func(s *State) { s.Trial, s.Standing = trialOf("new"), "new" }), Decision{Action: Bring, Phase: InForce}},
-		"in force, acknowledged":     {safe(func(s *State) { s.Trial, s.Standing, s.InForce.Complete = trialOf("new"), "new", true }), Decision{Action: Clear, Phase: InForce}},
-		"in force, refused":          {safe(func(s *State) { s.Trial, s.Standing, s.InForce.Rejected = trialOf("new"), "new", true }), Decision{Action: Clear, Phase: InForce}},
+		"in force, acknowledged":     {safe(func(s *State) { s.Trial, s.Standing, s.InForce.Complete = trialOf("new"), "new", true }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
+		"in force, refused":          {safe(func(s *State) { s.Trial, s.Standing, s.InForce.Rejected = trialOf("new"), "new", true }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
 		"in force, never acknowledged": {
-			safe(func(s *State) { s.Trial, s.Standing, s.Now = trialOf("new"), "new", start.Add(2*deadline) }), Decision{Action: Clear, Phase: InForce},
+			safe(func(s *State) { s.Trial, s.Standing, s.Now = trialOf("new"), "new", start.Add(2*deadline) }), Decision{Action: Bring, Phase: InForce, EndTrial: true},
 		},
-		"in force, half of the trial is left": {safe(func(s *State) { s.Trial, s.Standing = Trial{Exists: true, Content: "new"}, "new" }), Decision{Action: Clear, Phase: InForce}},
+		"in force, half of the trial is left": {safe(func(s *State) { s.Trial, s.Standing = Trial{Exists: true, Content: "new"}, "new" }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
 
 		// It was refused.
 		"stays refused": {
@@ -111,13 +111,14 @@ func TestDecide(t *testing.T) {
 		"stays refused where no proxy is known": {safe(func(s *State) { s.Trial, s.Known = refusedTrial("new"), false }), Decision{Action: Hold, Phase: Refused}},
 		"asked for again":                       {safe(func(s *State) { s.Trial, s.Refresh = refusedTrial("new"), "again" }), Decision{Action: Try, Phase: OnTrial}},
 		"mended":                                {safe(func(s *State) { s.Trial = refusedTrial("bad") }), Decision{Action: Try, Phase: OnTrial}},
-		"taken back":                            {safe(func(s *State) { s.Trial, s.Standing = refusedTrial("bad"), "new" }), Decision{Action: Clear, Phase: InForce}},
-		"immediate after a refusal":             {safe(func(s *State) { s.Trial, s.Mode = refusedTrial("new"), wasmv1alpha1.ActivationImmediate }), Decision{Action: Clear, Phase: InForce}},
+		"taken back":                            {safe(func(s *State) { s.Trial, s.Standing = refusedTrial("bad"), "new" }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
+		"immediate after a refusal":             {safe(func(s *State) { s.Trial, s.Mode = refusedTrial("new"), wasmv1alpha1.ActivationImmediate }), Decision{Action: Bring, Phase: InForce, EndTrial: true}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := Decide(test.state)
-			if got.Action != test.want.Action || got.Phase != test.want.Phase || got.Memory.Attempt != test.want.Memory.Attempt {
+			if got.Action != test.want.Action || got.Phase != test.want.Phase || got.Memory.Attempt != test.want.Memory.Attempt ||
+				got.EndTrial != test.want.EndTrial || got.EndCanary != test.want.EndCanary || got.CanaryMemory.Ended != test.want.CanaryMemory.Ended {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 			if test.want.Wake != 0 && got.Wake != test.want.Wake {
@@ -154,19 +155,18 @@ func TestEveryStateIsDecided(t *testing.T) {
 
 func mustBeSound(t *testing.T, s State, d Decision) {
 	t.Helper()
-	brings := d.Action == Bring || d.Action == Clear
 	asked := s.Mode == wasmv1alpha1.ActivationImmediate || s.Standing == s.Wanted || (s.Known && s.Matched == 0) ||
 		(s.Trial.Stands && s.Trial.Content == s.Wanted && s.OnTrial.Complete && !s.OnTrial.Rejected)
 	switch {
 	case d.Action == "" || d.Phase == "":
 		t.Errorf("%+v isn't decided: %+v", s, d)
-	case brings && !asked:
+	case d.Action == Bring && !asked:
 		t.Errorf("%+v comes into force untried: %+v", s, d)
 	case d.Action == Try && !s.Turn && (!s.Trial.Stands || s.Trial.Content != s.Wanted):
 		t.Errorf("%+v is tried out of turn: %+v", s, d)
 	case s.Mode == wasmv1alpha1.ActivationImmediate && d.Action == Hold:
 		t.Errorf("%+v is held up: %+v", s, d)
-	case s.Standing == s.Wanted && s.Trial.Exists && s.InForce.Complete && d.Action != Clear:
+	case s.Standing == s.Wanted && s.Trial.Exists && s.InForce.Complete && !d.EndTrial:
 		t.Errorf("%+v leaves the trial: %+v", s, d)
 	}
 }

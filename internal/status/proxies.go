@@ -29,6 +29,10 @@ const (
 	Refused Progress = "Refused"
 	// TimedOut: a proxy didn't answer in time.
 	TimedOut Progress = "TimedOut"
+	// OnCanary: some proxies have it.
+	OnCanary Progress = "OnCanary"
+	// TakenBack: they had it.
+	TakenBack Progress = "TakenBack"
 )
 
 // Proxies is what is known of the proxies.
@@ -48,11 +52,17 @@ type Proxies struct {
 	Blocked []wasmv1alpha1.ProxyRejection
 	// Waiting have not answered; Unread says why proxies aren't known.
 	Waiting, Unread []string
+	// Canary is about the canary proxies, where the change is, or was, with them.
+	Canary *Canary
 }
 
 // programmed is the verdict on the proxies.
 func (p Proxies) programmed() Verdict {
 	switch {
+	case p.Progress == OnCanary:
+		return p.onCanary()
+	case p.Progress == TakenBack:
+		return p.takenBack()
 	case p.Progress == Refused || len(p.Rejections) > 0:
 		return p.rejected()
 	case p.Progress == Blind:
@@ -158,6 +168,11 @@ func (p Proxies) unanswered() string {
 func AppliedOnTrial(p Proxies) (verdict Verdict, ok bool) {
 	switch p.Progress {
 	case Refused, TimedOut, OnTrial, Queued, Blind:
+	case OnCanary, TakenBack:
+		return Verdict{
+			Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonOnCanary, Retrying: p.Progress == OnCanary,
+			Message: "The EnvoyFilters of an earlier time stand until the change has proven itself on canary proxies.",
+		}, true
 	default:
 		return Verdict{}, false
 	}

@@ -151,7 +151,7 @@ func readyWith(observation Observation, proxies Proxies, programmed Verdict) Ver
 			Status: metav1.ConditionFalse, Reason: wasmv1alpha1.ReasonNotEnforced, Retrying: true,
 			Message: "The trial has passed its deadline. " + programmed.Message,
 		}
-	case programmed.Reason == wasmv1alpha1.ReasonWaiting:
+	case programmed.Reason == wasmv1alpha1.ReasonWaiting, programmed.Reason == wasmv1alpha1.ReasonOnCanary:
 		return programmed
 	case observation.Applied.Status != metav1.ConditionTrue:
 		return observation.Applied

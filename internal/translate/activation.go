@@ -21,6 +21,11 @@ func (o Options) Mode(spec wasmv1alpha1.WasmPluginSpec) wasmv1alpha1.ActivationM
 	}
 }
 
+// HasCanary says whether a change of content goes to canary proxies first.
+func (o Options) HasCanary(spec wasmv1alpha1.WasmPluginSpec) bool {
+	return len(spec.Rollout.Canary.Selector.MatchLabels) > 0 && o.Mode(spec) == wasmv1alpha1.ActivationSafe
+}
+
 func isOff(spec wasmv1alpha1.WasmPluginSpec) bool {
 	return spec.Activation.Mode == wasmv1alpha1.ActivationOff
 }

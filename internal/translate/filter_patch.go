@@ -41,7 +41,11 @@ func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener,
 	if isNetwork(spec) {
 		return networkPatches(spec, listener, instance)
 	}
-	at := positionOf(spec)
+	patch, err := httpPatch(spec, listener, positionOf(spec), instance, disabled)
+	return []*networking.EnvoyFilter_EnvoyConfigObjectPatch{patch}, err
+}
+
+func httpPatch(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener, at position, instance instance, disabled bool) (*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
 	value, err := toStruct(&hcmv3.HttpFilter{
 		Name:       instance.name,
 		Disabled:   disabled,
@@ -54,11 +58,11 @@ func listenerPatches(spec wasmv1alpha1.WasmPluginSpec, listener matchedListener,
 	if at.anchor != "" {
 		filter.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: at.anchor}
 	}
-	return []*networking.EnvoyFilter_EnvoyConfigObjectPatch{{
+	return &networking.EnvoyFilter_EnvoyConfigObjectPatch{
 		ApplyTo: networking.EnvoyFilter_HTTP_FILTER,
 		Match:   listenerMatch(listener, filter),
 		Patch:   &networking.EnvoyFilter_Patch{Operation: at.operation, Value: value},
-	}}, nil
+	}, nil
 }
 
 // networkPatches has a patch for each kind of filter chain: one ends in a TCP proxy or in an HTTP connection manager.

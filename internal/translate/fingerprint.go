@@ -57,7 +57,11 @@ func fingerprintPairs(in Input) ([]Pair, *InvalidSpecError, error) {
 	case err != nil:
 		return nil, nil, err
 	}
-	return append(pairs, trial, Pair{Config: Emptied(trial)}), nil, nil
+	canary, err := Canary(in, []string{"standing"}, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(pairs, trial, Pair{Config: Emptied(trial)}, canary, Pair{Config: Emptied(canary)}), nil, nil
 }
 
 // fingerprintInput has sources for the plugins that name some, and a tie.

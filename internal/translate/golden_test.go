@@ -28,13 +28,13 @@ type refusal struct {
 }
 
 // TestGolden renders testdata/*.in.yaml and compares with *.out.yaml, byte by byte. A case is two files and no code. What
-// begins with trial- is rendered as a trial.
+// begins with trial- or canary- is rendered as one.
 func TestGolden(t *testing.T) {
 	inputs := glob(t, "testdata/*.in.yaml")
 	for _, path := range inputs {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".in.yaml"), func(t *testing.T) {
 			golden := strings.TrimSuffix(path, ".in.yaml") + ".out.yaml"
-			got := render(t, readInput(t, path), strings.HasPrefix(filepath.Base(path), "trial-"))
+			got := render(t, path)
 			if *update {
 				if err := os.WriteFile(golden, got, 0o600); err != nil {
 					t.Fatal(err)
@@ -76,6 +76,8 @@ type extras struct {
 	Ties   []string          `json:"ties"`
 	// Module is what the URL led to.
 	Module translate.Module `json:"module"`
+	// Stable are the names of what a canary replaces.
+	Stable []string `json:"stable"`
 }
 
 func (e extras) sources() rules.Sources {
@@ -100,6 +102,12 @@ func (e extras) sources() rules.Sources {
 // readInput decodes strictly, so that a typing error in a case fails it.
 func readInput(t testing.TB, path string) translate.Input {
 	t.Helper()
+	in, _ := readCase(t, path)
+	return in
+}
+
+func readCase(t testing.TB, path string) (translate.Input, extras) {
+	t.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -116,14 +124,19 @@ func readInput(t testing.TB, path string) translate.Input {
 	}
 	// What the API server adds.
 	plugin.UID, plugin.Generation = "00000000-0000-0000-0000-000000000001", max(plugin.Generation, 1)
-	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties, Module: more.Module}
+	return translate.Input{Plugin: plugin, Options: more.Options, Sources: more.sources(), Ties: more.Ties, Module: more.Module}, more
 }
 
-func render(t *testing.T, in translate.Input, trial bool) []byte {
+func render(t *testing.T, path string) []byte {
 	t.Helper()
+	in, more := readCase(t, path)
 	pair, err := translate.Translate(in)
-	if trial {
+	kind, _, _ := strings.Cut(filepath.Base(path), "-")
+	switch kind {
+	case "trial":
 		pair, err = translate.Trial(in, "a.0")
+	case "canary":
+		pair, err = translate.Canary(in, more.Stable, 0)
 	}
 	if err != nil {
 		var invalid *translate.InvalidSpecError
@@ -136,7 +149,7 @@ func render(t *testing.T, in translate.Input, trial bool) []byte {
 	for _, half := range pair.EnvoyFilters() {
 		documents = append(documents, document(t, half.Object.Object))
 	}
-	if trial {
+	if kind == "trial" || kind == "canary" {
 		documents = append(documents, document(t, map[string]any{"content": pair.Content, "expectation": pair.Expectation}))
 	}
 	if len(pair.Notes) > 0 {

@@ -19,8 +19,10 @@ var (
 	Roles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterConfig, wasmv1alpha1.EnvoyFilterFilter}
 	// TrialRoles are those of a trial.
 	TrialRoles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterTrialConfig, wasmv1alpha1.EnvoyFilterTrialFilter}
+	// CanaryRoles are those of a canary.
+	CanaryRoles = []wasmv1alpha1.EnvoyFilterRole{wasmv1alpha1.EnvoyFilterCanaryConfig, wasmv1alpha1.EnvoyFilterCanaryFilter}
 	// AllRoles are those of all EnvoyFilters that a plugin may have.
-	AllRoles = slices.Concat(Roles, TrialRoles)
+	AllRoles = slices.Concat(Roles, TrialRoles, CanaryRoles)
 )
 
 // halves have the end of each half's name and the value of its label. No end is that of another, so that a name tells the
@@ -30,6 +32,9 @@ var halves = map[wasmv1alpha1.EnvoyFilterRole]struct{ suffix, label string }{
 	wasmv1alpha1.EnvoyFilterFilter:      {"-filter", wasmv1alpha1.RoleFilter},
 	wasmv1alpha1.EnvoyFilterTrialConfig: {"-config-trial", wasmv1alpha1.RoleTrialConfig},
 	wasmv1alpha1.EnvoyFilterTrialFilter: {"-filter-trial", wasmv1alpha1.RoleTrialFilter},
+
+	wasmv1alpha1.EnvoyFilterCanaryConfig: {"-config-canary", wasmv1alpha1.RoleCanaryConfig},
+	wasmv1alpha1.EnvoyFilterCanaryFilter: {"-filter-canary", wasmv1alpha1.RoleCanaryFilter},
 }
 
 // EnvoyFilterName is the name of a half of one of a plugin's pairs. A plugin's name has at most 63 characters, so this one is
@@ -47,6 +52,9 @@ func PluginName(envoyFilter string) (string, bool) {
 	}
 	return "", false
 }
+
+// InForce says whether an EnvoyFilter is one of the pair that is in force.
+func InForce(role wasmv1alpha1.EnvoyFilterRole) bool { return slices.Contains(Roles, role) }
 
 // resourceName is the name under which proxies discover the plugin (ECDS). It must be unique in the mesh: Envoy refuses
 // every plugin of a push that holds a name twice (delta xDS, istiod's default since 1.22). A namespace has no dot, so

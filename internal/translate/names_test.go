@@ -16,12 +16,14 @@ func TestNamesOfHalves(t *testing.T) {
 		{"-filter", "filter"},
 		{"-config-trial", "trial-config"},
 		{"-filter-trial", "trial-filter"},
+		{"-config-canary", "canary-config"},
+		{"-filter-canary", "canary-filter"},
 	}
-	if !slices.Equal(translate.AllRoles, slices.Concat(translate.Roles, translate.TrialRoles)) || len(translate.AllRoles) != len(want) {
+	if !slices.Equal(translate.AllRoles, slices.Concat(translate.Roles, translate.TrialRoles, translate.CanaryRoles)) || len(translate.AllRoles) != len(want) {
 		t.Fatalf("the roles are %v", translate.AllRoles)
 	}
 	seen := map[string]string{}
-	for _, plugin := range []string{"a", "a-config", "a-filter", "a-config-trial", "a-filter-trial", "a-trial", "trial", "config"} {
+	for _, plugin := range []string{"a", "a-config", "a-filter", "a-config-trial", "a-filter-trial", "a-trial", "trial", "config", "a-config-canary", "canary"} {
 		for i, role := range translate.AllRoles {
 			name := translate.EnvoyFilterName(plugin, role)
 			if name != plugin+want[i].end {
@@ -39,7 +41,7 @@ func TestNamesOfHalves(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"", "a", "-config", "-filter-trial", "a-trial", "a-config-canary", "config"} {
+	for _, name := range []string{"", "a", "-config", "-filter-trial", "-config-canary", "a-trial", "a-config-new", "config"} {
 		if plugin, ok := translate.PluginName(name); ok {
 			t.Errorf("%q maps back to %q", name, plugin)
 		}

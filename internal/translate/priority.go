@@ -3,6 +3,7 @@
 package translate
 
 import (
+	"math"
 	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -55,20 +56,24 @@ func positionOf(spec wasmv1alpha1.WasmPluginSpec) position {
 const (
 	priorityBits = 11 // -1000..1000
 	hashBits     = 16
-	canaryBits   = 1
+	freeBits     = 1
 )
 
-// priorityOf is the priority of a half.
+// priorityOf is the priority of a half. A canary comes after all that may stand beside the plugin's filter by its name,
+// which it takes away.
 func priorityOf(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterRole) int32 {
-	if slices.Contains(TrialRoles, role) {
+	switch {
+	case slices.Contains(TrialRoles, role):
 		return trialPriority
+	case slices.Contains(CanaryRoles, role):
+		return math.MaxInt32
 	}
 	return envoyFilterPriority(plugin)
 }
 
 // envoyFilterPriority packs the rank, the user's priority and a hash of the plugin's identity into the one int32 by
 // which istiod orders EnvoyFilters: the order is total and doesn't depend on creation time, istiod's next key. It is
-// never 0, since the rank isn't, and its lowest bit is free for a canary, which comes right after its stable filter.
+// never 0, since the rank isn't, and its lowest bit is free.
 //
 // istiod applies EnvoyFilters by ascending priority. A filter that is inserted before an anchor runs after those
 // inserted earlier, so the user's higher priority needs the lower number; one inserted at the front or after an anchor
@@ -85,5 +90,5 @@ func envoyFilterPriority(plugin *wasmv1alpha1.WasmPlugin) int32 {
 	packed := at.rank
 	packed = packed<<priorityBits | (priority + maxPriority)
 	packed = packed<<hashBits | identityHash(plugin.Namespace, plugin.Name)
-	return packed << canaryBits
+	return packed << freeBits
 }

@@ -71,7 +71,7 @@ func Trial(in Input, id string) (Pair, error) {
 	return pairOf(in, TrialRoles, content, instances, listeners)
 }
 
-// Emptied is what stays of a pair's half with the configuration when the pair has gone: it delivers nothing.
+// Emptied is what stays of a trial, or a canary, when it has gone: its half with the configuration, which delivers nothing.
 func Emptied(pair Pair) EnvoyFilter {
 	half := pair.Config
 	half.Object = pair.Config.Object.DeepCopy()

@@ -42,7 +42,7 @@ var checks = []check{
 	checkReferences,
 	checkOverrides,
 	checkActivation,
-	checkSupported, // what is set without an effect is refused, never ignored
+	checkRollout,
 	checkDelivery,
 	checkDemands,
 	checkRootNamespace,
@@ -99,13 +99,15 @@ func checkTarget(in Input) error {
 }
 
 func checkSelector(in Input) error {
-	const field = "spec.selector.matchLabels"
-	labels := in.Plugin.Spec.Selector.MatchLabels
+	return checkLabels("spec.selector.matchLabels", in.Plugin.Spec.Selector.MatchLabels, "set scope: Namespace for every proxy of the namespace")
+}
+
+func checkLabels(field string, labels map[string]wasmv1alpha1.LabelValue, otherwise string) error {
 	if labels == nil {
 		return nil
 	}
 	if len(labels) == 0 || len(labels) > maxLabels {
-		return invalid(field, "has %d labels; give 1 to %d, or set scope: Namespace for every proxy of the namespace", len(labels), maxLabels)
+		return invalid(field, "has %d labels; give 1 to %d, or %s", len(labels), maxLabels, otherwise)
 	}
 	for key, value := range labels {
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {

@@ -161,6 +161,8 @@ func (o ProxyOptions) proxyConfig(bin *Binaries, discovery string, ports proxyPo
 		"statusPort":               ports.agent,
 		"proxyAdminPort":           ports.admin,
 		"terminationDrainDuration": fmt.Sprintf("%gs", o.Drain.Seconds()),
+		// The plain Envoy has no istio.stats, which counts in Istio's own build.
+		"proxyStatsMatcher": map[string]any{"inclusionRegexps": []string{`http\.(in|out)bound.*downstream_rq_.*`}},
 	}
 	maps.Copy(config, o.ProxyConfig)
 	content, err := json.Marshal(config)

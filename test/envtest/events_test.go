@@ -41,7 +41,7 @@ var _ = Describe("Events", func() {
 		refresh(ctx, plugin)
 
 		Expect(patchSpec(ctx, plugin, notSupported)).To(Succeed())
-		ill := event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.rollout"))
+		ill := event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.delivery"))
 		Eventually(ctx, eventsOf).Should(ConsistOf(ill), "the only event so far")
 
 		Expect(patchSpec(ctx, plugin, `{"priority": 5}`)).To(Succeed())
@@ -53,17 +53,17 @@ var _ = Describe("Events", func() {
 	})
 
 	It("tell of a plugin that is ill from the start", func(ctx SpecContext) {
-		plugin.Spec.Rollout.Canary.Selector.MatchLabels = map[string]wasmv1alpha1.LabelValue{"track": "canary"}
+		plugin.Spec.Delivery = wasmv1alpha1.DeliveryStore
 		Expect(k8s.Create(ctx, plugin)).To(Succeed())
 		Eventually(ctx, eventsOf).Should(ConsistOf(
-			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.rollout"))))
+			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, ContainSubstring("spec.delivery"))))
 	})
 
 	It("tell of another reason", func(ctx SpecContext) {
-		plugin.Spec.Rollout.Canary.Selector.MatchLabels = map[string]wasmv1alpha1.LabelValue{"track": "canary"}
+		plugin.Spec.Delivery = wasmv1alpha1.DeliveryStore
 		Expect(k8s.Create(ctx, plugin)).To(Succeed())
 		Eventually(ctx, stateOf(plugin)).Should(beRejected(wasmv1alpha1.ReasonNotSupported))
-		Expect(patchSpec(ctx, plugin, `{"rollout": null, "url": "https://example.com:70000/plugin.wasm"}`)).To(Succeed())
+		Expect(patchSpec(ctx, plugin, `{"delivery": null, "url": "https://example.com:70000/plugin.wasm"}`)).To(Succeed())
 		Eventually(ctx, eventsOf).Should(ConsistOf(
 			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonNotSupported, Not(BeEmpty())),
 			event(corev1.EventTypeWarning, wasmv1alpha1.ReasonInvalidSpec, ContainSubstring("spec.url"))))

@@ -3,36 +3,15 @@
 package envtest
 
 import (
-	"maps"
-	"slices"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
-	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
-// unsupported says how to ask for what the API has and this version doesn't put into effect.
-var unsupported = map[string]string{
-	"spec.rollout": `{"rollout": {"canary": {"selector": {"matchLabels": {"track": "canary"}}}}}`,
-}
-
-// What has no effect is refused, never ignored.
+// What has no effect here is refused, never ignored.
 var _ = Describe("A field without an effect", func() {
-	It("is in the table of the next specs", func() {
-		Expect(translate.Unsupported()).To(ConsistOf(slices.Collect(maps.Keys(unsupported))))
-	})
-
-	// In one order, since processes that share the work must agree on it.
-	for _, field := range slices.Sorted(maps.Keys(unsupported)) {
-		spec := unsupported[field]
-		It("is refused by name: "+field, func(ctx SpecContext) {
-			operatorRefuses(ctx, wasmv1alpha1.ReasonNotSupported, field+": this version of the operator doesn't support it yet; take it out", spec)
-		})
-	}
-
 	DescribeTable("is refused where only an operator that looks at modules could do it", func(ctx SpecContext, field, spec string) {
 		operatorRefuses(ctx, wasmv1alpha1.ReasonNotSupported, field+": this installation's operator doesn't look at modules", spec)
 	},
@@ -51,6 +30,7 @@ var _ = Describe("A field without an effect", func() {
 		Entry(nil, `{"delivery": "Direct"}`),
 		Entry(nil, `{"activation": {"mode": "Immediate"}}`),
 		Entry(nil, `{"activation": {"mode": "Safe", "deadlineSeconds": 60, "onDeadline": "Proceed"}}`),
+		Entry(nil, `{"rollout": {"canary": {"selector": {"matchLabels": {"track": "canary"}}}}}`),
 	)
 
 	It("is said where the installation can't do what it asks for", func(ctx SpecContext) {

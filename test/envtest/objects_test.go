@@ -98,8 +98,8 @@ func patchSpec(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, spec string
 
 // A change that this version of the operator doesn't support, and one that takes it back.
 const (
-	notSupported   = `{"rollout": {"canary": {"selector": {"matchLabels": {"track": "canary"}}}}}`
-	supportedAgain = `{"rollout": null}`
+	notSupported   = `{"delivery": "Store"}`
+	supportedAgain = `{"delivery": null}`
 )
 
 // haveCondition matches a plugin with a condition about its present generation. The reason is one, or a matcher.

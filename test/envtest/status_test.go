@@ -108,7 +108,7 @@ var _ = Describe("The status", func() {
 	It("of a plugin that was never good speaks of no earlier spec", func(ctx SpecContext) {
 		bad := newPlugin(plugin.Namespace)
 		bad.Name = "bad"
-		bad.Spec.Rollout.Canary.Selector.MatchLabels = map[string]wasmv1alpha1.LabelValue{"track": "canary"}
+		bad.Spec.Delivery = wasmv1alpha1.DeliveryStore
 		Expect(k8s.Create(ctx, bad)).To(Succeed())
 		Eventually(ctx, stateOf(bad)).Should(beRejected(wasmv1alpha1.ReasonNotSupported))
 		Expect(conditionOf(refresh(ctx, bad), wasmv1alpha1.ConditionAccepted).Message).NotTo(ContainSubstring("stays in effect"))

@@ -49,7 +49,7 @@ func (h *httpContext) OnHttpRequestHeaders(int, bool) types.Action { //nolint:st
 		return answer(statusOK, tell())
 	}
 	switch {
-	case path == "/probe/trap" && (query == "" || query == h.plugin.behavior.Name):
+	case h.plugin.behavior.Trap, path == "/probe/trap" && (query == "" || query == h.plugin.behavior.Name):
 		trap()
 	case path == "/probe/pause" && h.plugin.behavior.PauseMilliseconds > 0:
 		h.plugin.paused[h.id] = 0

@@ -59,6 +59,8 @@ type behavior struct {
 	Name string `json:"name"`
 	// Status answers every request that is not for one of the paths above.
 	Status uint32 `json:"status"`
+	// Trap makes its VM trap at every request.
+	Trap bool `json:"trap"`
 	// PauseMilliseconds is how long /probe/pause waits for the body, once or twice.
 	PauseMilliseconds uint32 `json:"pauseMilliseconds"`
 	// Log makes it log its whole configuration when it starts, as a warning. Refuse lets it log that too, and not start.

@@ -9,9 +9,9 @@ package v1alpha1
 //
 // Canary picks the proxies that get a change first.
 type CanaryApplyConfiguration struct {
-	// selector picks them among the plugin's proxies.
+	// selector has the labels that they have beside those of the plugin's own selector.
 	Selector *WorkloadSelectorApplyConfiguration `json:"selector,omitempty"`
-	// holdSeconds is how long they run it before the others get it. Default: 300.
+	// holdSeconds is how long all of them must have run it before the others get it. Default: 300.
 	HoldSeconds *int32 `json:"holdSeconds,omitempty"`
 }
 

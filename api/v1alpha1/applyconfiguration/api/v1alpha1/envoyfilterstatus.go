@@ -15,7 +15,7 @@ import (
 type EnvoyFilterStatusApplyConfiguration struct {
 	// name is the EnvoyFilter's name.
 	Name *string `json:"name,omitempty"`
-	// role is Config or Filter.
+	// role is the part that it plays.
 	Role *apiv1alpha1.EnvoyFilterRole `json:"role,omitempty"`
 	// hash is a hash of what the operator applied.
 	Hash *string `json:"hash,omitempty"`

@@ -7,7 +7,8 @@ package v1alpha1
 // RolloutApplyConfiguration represents a declarative configuration of the Rollout type for use
 // with apply.
 //
-// Rollout brings a change to some proxies first.
+// Rollout brings a change of a plugin that is in force to some proxies first, after its trial. A new plugin, and a change of
+// its place alone, come to all of them at once.
 type RolloutApplyConfiguration struct {
 	// canary are the proxies that get a change first.
 	Canary *CanaryApplyConfiguration `json:"canary,omitempty"`
