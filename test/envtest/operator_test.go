@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -152,6 +153,17 @@ func quiet(namespace string, expected ...string) {
 	GinkgoHelper()
 	Eventually(func() []string { return writes(namespace) }).Should(Equal(expected))
 	Consistently(func() []string { return writes(namespace) }).Should(Equal(expected))
+}
+
+// silent waits until the operator reads nothing any more.
+func silent(namespace string) {
+	GinkgoHelper()
+	seen := -1
+	Eventually(func() bool {
+		before := seen
+		seen = len(reads(namespace))
+		return seen == before
+	}).WithPolling(500 * time.Millisecond).Should(BeTrue())
 }
 
 // reads are its reads of single objects there: "GET wasmplugins/a".

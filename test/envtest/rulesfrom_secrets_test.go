@@ -88,6 +88,7 @@ var _ = Describe("Rules from Secrets", Serial, func() {
 		notPermitted(ctx, wasmv1alpha1.LabelRules+"=allowed")
 		Expect(gets(ns)).NotTo(ContainElement("secrets/creds"), "the data aren't read")
 
+		silent(ns) // its own status has it look once more
 		change(ctx, secret, consent)
 		proxy.Reset()
 		refreshNow(ctx, plugin, "2")
