@@ -108,7 +108,8 @@ test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1
-full: ## As test, and what takes longer: control plane from source, the oldest Istio, race detector (needs a C compiler), fuzzing.
+full: export E2E_FLAGS = -tags=long -timeout=90m
+full: ## As test, and what takes longer: control plane from source, the oldest Istio, 2,000 proxies, race detector (needs a C compiler), fuzzing.
 	$(call run_suites,$(FULL_SUITES),$(FULL_SUITES))
 
 .PHONY: test-unit
@@ -155,7 +156,7 @@ test-conformance-oldest: ## The same with the oldest supported Istio.
 .PHONY: test-e2e
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.
 	@hack/tool helm registry cosign >/dev/null
-	@hack/test.sh e2e . ./test/chain/... ./test/story/... ./test/e2e/...
+	@hack/test.sh e2e . $(E2E_FLAGS) ./test/chain/... ./test/story/... ./test/e2e/...
 
 .PHONY: test-checker
 test-checker: ## The checker with a plugin of 30 MB.

@@ -3,6 +3,7 @@
 package chain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,7 @@ type ModuleServer struct {
 	mu       sync.Mutex
 	content  map[string][]byte
 	statuses map[string]int
+	once     map[string]int
 	requests map[string]int
 }
 
@@ -38,6 +40,7 @@ func StartModuleServer() (*ModuleServer, error) {
 		served:   make(chan error, 1),
 		content:  map[string][]byte{},
 		statuses: map[string]int{},
+		once:     map[string]int{},
 		requests: map[string]int{},
 	}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
@@ -72,6 +75,13 @@ func (s *ModuleServer) Answer(path string, status int) {
 	s.statuses[path] = status
 }
 
+// AnswerOnce lets a path answer an HTTP status to the next request alone.
+func (s *ModuleServer) AnswerOnce(path string, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.once[path] = status
+}
+
 // Requests is how often a path was asked for, whatever was answered.
 func (s *ModuleServer) Requests(path string) int {
 	s.mu.Lock()
@@ -84,7 +94,8 @@ func (s *ModuleServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests[r.URL.Path]++
 	content, found := s.content[r.URL.Path]
-	status := s.statuses[r.URL.Path]
+	status := cmp.Or(s.once[r.URL.Path], s.statuses[r.URL.Path])
+	delete(s.once, r.URL.Path)
 	s.mu.Unlock()
 	switch {
 	case status != 0:

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
 const track = "track"
@@ -40,15 +41,29 @@ func rollout(seconds int32) wasmv1alpha1.Rollout {
 }
 
 // onCanary waits until canary proxies run a change, and returns its name.
-func (f fleet) onCanary(ctx context.Context, name string) string {
+func (f fleet) onCanary(ctx context.Context, name string, others ...string) string {
 	GinkgoHelper()
 	var plugin *wasmv1alpha1.WasmPlugin
 	Eventually(ctx, func(g Gomega) {
 		plugin = f.becomes(ctx, name, wasmv1alpha1.ReasonOnCanary)
 		g.Expect(condition(plugin, wasmv1alpha1.ConditionProgrammed).Message).To(ContainSubstring("in 1 proxies; the others get it at"))
-		g.Expect(f.envoyFilters(ctx)).To(ConsistOf(name+"-config", name+"-filter", name+"-config-canary", name+"-filter-canary"))
+		want := []string{name + "-config", name + "-filter", name + "-config-canary", name + "-filter-canary"}
+		for _, other := range others {
+			want = append(want, other+"-config", other+"-filter")
+		}
+		g.Expect(f.envoyFilters(ctx)).To(ConsistOf(want))
 	}).WithTimeout(patience).Should(Succeed())
 	return strings.Fields(condition(plugin, wasmv1alpha1.ConditionProgrammed).Message)[1]
+}
+
+// baseFilter is what a plugin's first filter is called in the stable proxy.
+func (f fleet) baseFilter(ctx context.Context, name string) string {
+	GinkgoHelper()
+	names, err := filters(ctx, f.stable.Proxy, f.stable.Ports[0])
+	Expect(err).NotTo(HaveOccurred())
+	at := slices.IndexFunc(names, func(filter string) bool { return strings.HasPrefix(filter, f.filterName(name)) })
+	Expect(at).To(BeNumerically(">=", 0), "%v", names)
+	return names[at]
 }
 
 func (f fleet) annotate(ctx context.Context, name, key, value string) {
@@ -61,8 +76,9 @@ func (f fleet) annotate(ctx context.Context, name, key, value string) {
 	Expect(api.Update(ctx, plugin)).To(Succeed())
 }
 
-// neverWithout looks at both chains all the time, and says at the end that each had one of the plugin's filters.
-func (f fleet) neverWithout(ctx context.Context, name string) (end func()) {
+// neverWithout looks at both chains all the time, and says at the end that each had so many of the plugin's filters, one base
+// filter among them.
+func (f fleet) neverWithout(ctx context.Context, name string, instances int) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var (
 		group sync.WaitGroup
@@ -80,7 +96,7 @@ func (f fleet) neverWithout(ctx context.Context, name string) (end func()) {
 				ours := slices.DeleteFunc(names, func(filter string) bool { return !strings.HasPrefix(filter, f.filterName(name)) })
 				mutex.Lock()
 				looks++
-				if len(ours) != 1 {
+				if len(ours) != instances || slices.ContainsFunc(ours[1:], func(filter string) bool { return !strings.HasPrefix(filter, ours[0]+".") }) {
 					wrong = append(wrong, fmt.Sprintf("%s: %v", gw.Name, ours))
 				}
 				mutex.Unlock()
@@ -107,7 +123,7 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 		f.create(ctx, "auth", spec)
 		f.runs(ctx, "auth", 2)
 		ends := []func(){
-			f.neverWithout(ctx, "auth"), f.stable.answering(ctx, protected, "401 Unauthorized"), f.canary.answering(ctx, protected, "401 Unauthorized"),
+			f.neverWithout(ctx, "auth", 1), f.stable.answering(ctx, protected, "401 Unauthorized"), f.canary.answering(ctx, protected, "401 Unauthorized"),
 		}
 		f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("new:secret") })
 		f.onCanary(ctx, "auth")
@@ -175,6 +191,47 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 		}
 		f.becomes(ctx, "auth", wasmv1alpha1.ReasonOff)
 		Expect(f.envoyFilters(ctx)).To(ConsistOf("auth-config", "auth-filter"))
+	})
+
+	It("keeps order and overrides, also new ones", func(ctx SpecContext) {
+		f.virtualHosts(ctx, f.stable, f.canary)
+		front := probe(f.selector(), fields{"name": "one"})
+		front.Priority, front.Rollout = new(int32(10)), rollout(86400)
+		front.Overrides = []wasmv1alpha1.Override{override(answering("shop-one"), hosts(shop))}
+		f.create(ctx, "front", front)
+		f.create(ctx, "behind", probe(f.selector(), fields{"name": "behind"}))
+		// It is anchored to the filter that canary proxies don't have.
+		next := probe(f.selector(), fields{"name": "next"})
+		f.runs(ctx, "front", 2)
+		next.Placement.After = f.baseFilter(ctx, "front")
+		f.create(ctx, "next", next)
+		f.runs(ctx, "behind", 2)
+		f.runs(ctx, "next", 2)
+		is := func(gw gateway, host string, want ...chain.Expect) {
+			eventually(ctx, chain.Probe{URL: gw.URL("/"), Host: host}, want)
+		}
+		through := func(names string) []chain.Expect { return []chain.Expect{chain.Header("probe-request", names)} }
+		for _, gw := range []gateway{f.stable, f.canary} {
+			is(gw, shop, answered("shop-one")...)
+			is(gw, docs, through("one,next,behind")...)
+		}
+		end := f.neverWithout(ctx, "front", 2)
+		f.edit(ctx, "front", func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Rules = rulesJSON(fields{"probe": fields{"name": "two"}})
+			spec.Overrides = []wasmv1alpha1.Override{override(answering("docs-two"), hosts(docs))}
+		})
+		change := f.onCanary(ctx, "front", "behind", "next")
+		is(f.canary, docs, answered("docs-two")...)
+		is(f.canary, shop, through("two,next,behind")...)
+		is(f.stable, shop, answered("shop-one")...)
+		is(f.stable, docs, through("one,next,behind")...)
+		end()
+		f.annotate(ctx, "front", wasmv1alpha1.AnnotationPromote, change)
+		f.runs(ctx, "front", 2)
+		for _, gw := range []gateway{f.stable, f.canary} {
+			is(gw, docs, answered("docs-two")...)
+			is(gw, shop, chain.Header("probe-request", "two,behind")) // the anchor's name went with the old hosts
+		}
 	})
 
 	It("is taken back when the plugin traps at requests, which no trial sees", func(ctx SpecContext) {

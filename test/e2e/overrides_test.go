@@ -23,15 +23,22 @@ const (
 	wildcard, below, unknown    = "*.example.com", "anything.example.com", "unknown.example.org"
 )
 
-// virtualHosts gives a gateway those of testdata/hosts.yaml, and waits for the one of them that comes last.
-func (s space) virtualHosts(ctx context.Context, gw gateway) {
+// virtualHosts gives gateways those of testdata/hosts.yaml, and waits for the one of them that comes last.
+func (s space) virtualHosts(ctx context.Context, gateways ...gateway) {
 	GinkgoHelper()
 	yaml, err := os.ReadFile("testdata/hosts.yaml")
 	Expect(err).NotTo(HaveOccurred())
-	Expect(chain.Apply(ctx, world.Cluster.Config, strings.ReplaceAll(string(yaml), "NAMESPACE", s.namespace))).To(Succeed())
-	routes := chain.Probe{URL: gw.AdminURL + "/config_dump?resource=dynamic_route_configs"}
-	for _, host := range []string{shop, docs, status, partner, wildcard} {
-		eventually(ctx, routes, []chain.Expect{chain.Body(`"` + host + `"`)})
+	var names []string
+	for _, gw := range gateways {
+		names = append(names, gw.Name)
+	}
+	filled := strings.NewReplacer("NAMESPACE", s.namespace, "[gateway]", "["+strings.Join(names, ", ")+"]").Replace(string(yaml))
+	Expect(chain.Apply(ctx, world.Cluster.Config, filled)).To(Succeed())
+	for _, gw := range gateways {
+		routes := chain.Probe{URL: gw.AdminURL + "/config_dump?resource=dynamic_route_configs"}
+		for _, host := range []string{shop, docs, status, partner, wildcard} {
+			eventually(ctx, routes, []chain.Expect{chain.Body(`"` + host + `"`)})
+		}
 	}
 }
 

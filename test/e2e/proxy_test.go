@@ -105,7 +105,7 @@ func refuses(ctx context.Context, proxy *chain.Proxy, words string) {
 	})).To(Succeed())
 }
 
-// stat reads a counter of Envoy.
+// stat reads a counter or a gauge of Envoy.
 func stat(ctx context.Context, proxy *chain.Proxy, name string) int {
 	GinkgoHelper()
 	var answer struct {
@@ -114,7 +114,7 @@ func stat(ctx context.Context, proxy *chain.Proxy, name string) int {
 			Value int
 		}
 	}
-	Expect(getJSON(ctx, proxy.AdminURL+"/stats?format=json&type=Counters&filter=^"+name+"$", &answer)).To(Succeed())
-	Expect(answer.Stats).To(HaveLen(1), "Envoy has no counter %s", name)
+	Expect(getJSON(ctx, proxy.AdminURL+"/stats?format=json&filter=^"+name+"$", &answer)).To(Succeed())
+	Expect(answer.Stats).To(HaveLen(1), "Envoy has no %s", name)
 	return answer.Stats[0].Value
 }
