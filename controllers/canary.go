@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
 	"github.com/solarmesh/wasmplugin-operator/internal/rollout"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
@@ -107,6 +109,7 @@ func (r *WasmPluginReconciler) takeBack(ctx context.Context, step *roll) error {
 		return err
 	}
 	r.Rollouts.Proxies.Forget(step.canaryKey())
+	metrics.CanariesEnded.WithLabelValues(strings.ToLower(string(memory.Ended))).Inc()
 	return nil
 }
 

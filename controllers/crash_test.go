@@ -127,7 +127,11 @@ func TestKilledAfterEachWrite(t *testing.T) {
 			change: func(w *mortalWorld) { w.plugin.Spec.Rollout = wasmv1alpha1.Rollout{} }, onTrial: accepted, inUse: accepted,
 			reason: wasmv1alpha1.ReasonProgrammed, fewest: 5,
 		},
-		"a refused change":         {onTrial: rejected, inUse: accepted, reason: wasmv1alpha1.ReasonRejected, fewest: 5},
+		"a refused change": {onTrial: rejected, inUse: accepted, reason: wasmv1alpha1.ReasonRejected, fewest: 5},
+		"a refused change of a plugin that is switched off": {
+			change: func(w *mortalWorld) { w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff }, onTrial: rejected, inUse: accepted,
+			reason: wasmv1alpha1.ReasonRejected, fewest: 6,
+		},
 		"a change on canary":       {onTrial: accepted, onCanary: accepted, inUse: accepted, reason: wasmv1alpha1.ReasonOnCanary, fewest: 7},
 		"a promoted change":        {onTrial: accepted, onCanary: accepted, inUse: accepted, promoteOnceOn: true, reason: wasmv1alpha1.ReasonProgrammed, fewest: 10},
 		"a change that is aborted": {onTrial: accepted, onCanary: accepted, inUse: accepted, abortOnceOn: true, reason: wasmv1alpha1.ReasonTakenBack, fewest: 9},

@@ -166,6 +166,11 @@ func standingTrial(children apply.Children) rollout.Trial {
 
 // act does what was decided, and then takes away what has had its time.
 func (r *WasmPluginReconciler) act(ctx context.Context, step *roll) error {
+	if step.decision.Silence {
+		if err := apply.Silence(ctx, r.Client, step.owner, step.pair, step.children); err != nil {
+			return err
+		}
+	}
 	if err := r.write(ctx, step); err != nil {
 		return err
 	}
@@ -210,6 +215,9 @@ func (r *WasmPluginReconciler) write(ctx context.Context, step *roll) error {
 
 func (r *WasmPluginReconciler) bringIntoForce(ctx context.Context, step *roll) error {
 	step.observePassed()
+	if canary := step.state.Canary; canary.Stands && canary.Content == step.pair.Content && step.state.Standing != step.pair.Content {
+		metrics.CanariesEnded.WithLabelValues(metrics.CanaryPromoted).Inc()
+	}
 	// From before the write, so that what proxies say by then isn't taken for an answer to it.
 	step.follow()
 	if err := step.nudge(); err != nil {

@@ -100,7 +100,7 @@ func (s *roll) quiet() bool {
 func (s *roll) proxies() status.Proxies {
 	report := s.report()
 	seen := status.Proxies{
-		Progress: status.Progress(s.decision.Phase), Stands: s.state.Standing != "",
+		Progress: status.Progress(s.decision.Phase), Stands: s.state.Standing != "" && !s.children.Silenced(s.pair),
 		Matched: report.Matched, Idle: report.Idle, Waiting: report.Waiting, Unread: report.Unread,
 	}
 	if s.decision.Phase == rollout.InForce {

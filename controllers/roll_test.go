@@ -80,6 +80,36 @@ func TestRefusedChange(t *testing.T) {
 	}
 }
 
+// TestOffThoughRefused: who switches a plugin off means the one that runs, though its rules are gone from the spec.
+func TestOffThoughRefused(t *testing.T) {
+	w := newRolledWorld(t)
+	w.inForce()
+	w.change()
+	w.step("changed", trialPair...)
+	w.proxies.onTrial = rejected
+	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
+	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff
+	w.plugin.Generation++
+	w.step("off", "EnvoyFilter auth-filter")
+	w.quiet("off")
+	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
+		t.Errorf("it is %s: %v", w.status.Activation.State, spec)
+	}
+	w.plugin.Spec.Activation.Mode = ""
+	w.plugin.Generation++
+	w.quiet("on, and still refused")
+	if ready := w.condition(wasmv1alpha1.ConditionReady); w.status.Activation.State != wasmv1alpha1.StateOff || strings.Contains(ready.Message, "stays in effect") {
+		t.Errorf("it is %s: %s", w.status.Activation.State, ready.Message)
+	}
+	w.plugin.Spec.Rules.Raw = []byte(`{"basic_auth_rules":[{"credentials":["ok:test"]}]}`)
+	w.plugin.Generation++
+	w.step("on, as it was", "EnvoyFilter auth-filter", "delete auth-config-trial")
+	w.quiet("on")
+	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] == nil {
+		t.Error("it is still off")
+	}
+}
+
 // TestRefusalIsMaskedInMemory: Envoy repeats a plugin's words, and those a credential.
 func TestRefusalIsMaskedInMemory(t *testing.T) {
 	w := newRolledWorld(t)

@@ -133,6 +133,12 @@ func (c Children) Is(pair translate.Pair) bool {
 	return true
 }
 
+// Silenced says whether a pair was taken out of the filter chains.
+func (c Children) Silenced(pair translate.Pair) bool {
+	child := c[wasmv1alpha1.EnvoyFilterFilter]
+	return child != nil && sameSpec(child, translate.Silenced(pair))
+}
+
 // Replaceable returns the names of the instances that stand, the base one first, where both halves do so as they were
 // written, and no change of the chains is under way: then a canary can stand in their place.
 func (c Children) Replaceable(plugin Owner) ([]string, bool) {

@@ -62,3 +62,17 @@ func remove(ctx context.Context, writer client.Writer, plugin Owner, role wasmv1
 	delete(observed, role)
 	return nil
 }
+
+// Silence takes a pair that is in force out of the filter chains, and leaves what it delivers: the content that is remembered
+// there is the one that comes back.
+func Silence(ctx context.Context, writer client.Writer, plugin Owner, pair translate.Pair, observed Children) error {
+	half, child := translate.Silenced(pair), observed[wasmv1alpha1.EnvoyFilterFilter]
+	if child == nil || !owned(child, plugin) || child.DeletionTimestamp != nil || sameSpec(child, half) {
+		return nil
+	}
+	written, err := write(ctx, writer, plugin, half, child, mark{wasmv1alpha1.AnnotationContent: observed.Content()}, false)
+	if err == nil {
+		observed[half.Role] = written
+	}
+	return err
+}

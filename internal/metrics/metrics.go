@@ -90,7 +90,7 @@ func Register(registry prometheus.Registerer) error {
 	buildInfo.WithLabelValues(version.Version, runtime.Version()).Set(1)
 	for _, collector := range []prometheus.Collector{
 		EnvoyFilterWrites, StatusWrites, ModuleResolutions, ModuleResolutionSeconds, ModuleBytes, DryStarts, buildInfo,
-		Proxies, PluginsOnTrial, TrialSeconds, ProxyRejections, IstiodRequests, Istiods, IstiodUp,
+		Proxies, PluginsOnTrial, TrialSeconds, ProxyRejections, CanariesEnded, IstiodRequests, Istiods, IstiodUp,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return err

@@ -11,6 +11,9 @@ const (
 	TrialTimedOut = "timed_out"
 )
 
+// CanaryPromoted is the result of a canary that brought its content to all; the others are those of rollout.Ended.
+const CanaryPromoted = "promoted"
+
 // What proxies do, as istiod tells. No label names a plugin or a proxy: their number has no bound.
 var (
 	// Proxies counts, over all plugins, the proxies that match. The label state is programmed, waiting, rejected or blocked.
@@ -41,6 +44,13 @@ var (
 		Name:      "proxy_rejections_total",
 		Help:      "Refusals of plugins by proxies, on trial and in force.",
 	})
+
+	// CanariesEnded counts canaries. The label result is promoted, refused, failing or aborted.
+	CanariesEnded = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "wasmplugin_operator",
+		Name:      "canaries_ended_total",
+		Help:      "Canaries that have ended, by result: promoted, refused, failing, aborted.",
+	}, []string{"result"})
 
 	// IstiodRequests counts polls of istiods. The label result is ok or why not.
 	IstiodRequests = prometheus.NewCounterVec(prometheus.CounterOpts{

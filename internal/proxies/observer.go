@@ -24,8 +24,8 @@ const (
 	patience = 30 * time.Second
 	// lookAround is the time between two looks for istiods.
 	lookAround = 5 * time.Second
-	// maxAsked bounds the proxies of which a poll asks what they are sent.
-	maxAsked = 16
+	// maxAsked bounds the proxies of which a poll asks what they are sent, askedEach those of one plugin.
+	maxAsked, askedEach = 16, 2
 )
 
 // Observer asks every istiod what its proxies do, once for all plugins.

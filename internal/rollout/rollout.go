@@ -126,11 +126,15 @@ type Decision struct {
 	Wake         time.Duration
 	// EndTrial and EndCanary take away what is left of them, after the action.
 	EndTrial, EndCanary bool
+	// Silence switches off what is in force, before the action, where that isn't what the spec asks for.
+	Silence bool
 }
 
 // Decide decides.
 func Decide(s State) Decision {
 	decision := decide(s)
+	// Who switches a plugin off means what runs, and doesn't wait for a trial of what doesn't.
+	decision.Silence = s.Mode == wasmv1alpha1.ActivationOff && s.Standing != "" && decision.Phase != InForce
 	// A canary of other content, or of what is in force everywhere, has nothing more to tell.
 	decision.EndCanary = s.Canary.Exists && (decision.Phase == InForce || s.Canary.Content != s.Wanted)
 	return decision

@@ -42,7 +42,7 @@ func TestDecide(t *testing.T) {
 		"a new plugin is tried": {safe(func(s *State) { s.Standing = "" }), Decision{Action: Try, Phase: OnTrial}},
 		"a change is tried":     {safe(func(*State) {}), Decision{Action: Try, Phase: OnTrial}},
 		"a change of a plugin that is off is tried": {
-			safe(func(s *State) { s.Mode = wasmv1alpha1.ActivationOff }), Decision{Action: Try, Phase: OnTrial},
+			safe(func(s *State) { s.Mode = wasmv1alpha1.ActivationOff }), Decision{Action: Try, Phase: OnTrial, Silence: true},
 		},
 		"immediate is brought":                          {safe(func(s *State) { s.Mode = wasmv1alpha1.ActivationImmediate }), Decision{Action: Bring, Phase: InForce}},
 		"immediate is brought where istiod isn't known": {safe(func(s *State) { s.Mode, s.Known = wasmv1alpha1.ActivationImmediate, false }), Decision{Action: Bring, Phase: InForce}},
@@ -108,6 +108,12 @@ func TestDecide(t *testing.T) {
 			safe(func(s *State) { s.Trial = refusedTrial("new") }),
 			Decision{Action: Hold, Phase: Refused},
 		},
+		"switched off, though refused": {
+			safe(func(s *State) { s.Trial, s.Mode = refusedTrial("new"), wasmv1alpha1.ActivationOff }), Decision{Action: Hold, Phase: Refused, Silence: true},
+		},
+		"a new plugin that is off": {
+			safe(func(s *State) { s.Standing, s.Mode = "", wasmv1alpha1.ActivationOff }), Decision{Action: Try, Phase: OnTrial},
+		},
 		"stays refused where no proxy is known": {safe(func(s *State) { s.Trial, s.Known = refusedTrial("new"), false }), Decision{Action: Hold, Phase: Refused}},
 		"asked for again":                       {safe(func(s *State) { s.Trial, s.Refresh = refusedTrial("new"), "again" }), Decision{Action: Try, Phase: OnTrial}},
 		"mended":                                {safe(func(s *State) { s.Trial = refusedTrial("bad") }), Decision{Action: Try, Phase: OnTrial}},
@@ -118,7 +124,7 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := Decide(test.state)
 			if got.Action != test.want.Action || got.Phase != test.want.Phase || got.Memory.Attempt != test.want.Memory.Attempt ||
-				got.EndTrial != test.want.EndTrial || got.EndCanary != test.want.EndCanary || got.CanaryMemory.Ended != test.want.CanaryMemory.Ended {
+				got.EndTrial != test.want.EndTrial || got.Silence != test.want.Silence || got.EndCanary != test.want.EndCanary || got.CanaryMemory.Ended != test.want.CanaryMemory.Ended {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 			if test.want.Wake != 0 && got.Wake != test.want.Wake {

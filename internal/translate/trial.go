@@ -73,9 +73,18 @@ func Trial(in Input, id string) (Pair, error) {
 
 // Emptied is what stays of a trial, or a canary, when it has gone: its half with the configuration, which delivers nothing.
 func Emptied(pair Pair) EnvoyFilter {
-	half := pair.Config
-	half.Object = pair.Config.Object.DeepCopy()
+	half := withoutPatches(pair.Config)
 	half.Instances = nil
+	return half
+}
+
+// Silenced is the half of a pair that puts its plugin into the chains, without doing so.
+func Silenced(pair Pair) EnvoyFilter {
+	return withoutPatches(pair.Filter)
+}
+
+func withoutPatches(half EnvoyFilter) EnvoyFilter {
+	half.Object = half.Object.DeepCopy()
 	unstructured.RemoveNestedField(half.Object.Object, "spec", "configPatches")
 	half, _ = sealed(half) // it was sealed when there was more of it
 	return half

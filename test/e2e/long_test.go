@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,11 +32,12 @@ const crowdSize = 2000
 // crowd are proxies that speak for themselves, without an Envoy.
 type crowd struct {
 	space
-	mutex  sync.Mutex
-	reason map[string]string
+	mutex sync.Mutex
+	// guilty is the one that refuses whatever it is sent.
+	guilty string
 }
 
-// join starts so many proxies, which take all that they are sent but what refuses says.
+// join starts so many proxies, which take all that they are sent, but for the guilty one.
 func (c *crowd) join(ctx context.Context, size int) (leave func()) {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -49,11 +51,7 @@ func (c *crowd) join(ctx context.Context, size int) (leave func()) {
 				Labels: map[string]string{"istio": c.namespace + "-crowd"}, Version: "1.31.0",
 			}
 			group.Go(func() {
-				_ = client.Live(ctx, proxy, func([]string) string { // whoever drops out is missed in the status
-					c.mutex.Lock()
-					defer c.mutex.Unlock()
-					return c.reason[proxy.String()]
-				})
+				c.live(ctx, client, proxy)
 			})
 		}
 	}
@@ -63,10 +61,28 @@ func (c *crowd) join(ctx context.Context, size int) (leave func()) {
 	}
 }
 
-func (c *crowd) refuses(proxy, reason string) {
+// live connects again and again, as agents do: istiod takes some 25 proxies in a second.
+func (c *crowd) live(ctx context.Context, client *ads.Client, proxy ads.Proxy) {
+	for ctx.Err() == nil {
+		_ = client.Live(ctx, proxy, func(names []string) string { // whoever stays away is missed in the status
+			c.mutex.Lock()
+			defer c.mutex.Unlock()
+			if c.guilty != proxy.String() || len(names) == 0 {
+				return ""
+			}
+			return "Unable to create Wasm plugin " + names[0]
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (c *crowd) blame(proxy string) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	c.reason = map[string]string{proxy: reason}
+	c.guilty = proxy
 }
 
 // peak is the most memory that a process has had.
@@ -100,7 +116,9 @@ var _ = Describe("A mesh of 2,000 proxies", Ordered, func() {
 			start := time.Now()
 			change()
 			Eventually(ctx, func(g Gomega) {
-				plugin := c.becomes(ctx, "hello", wasmv1alpha1.ReasonProgrammed)
+				plugin := c.read(ctx, "hello")
+				g.Expect(plugin.Status.ObservedGeneration).To(Equal(plugin.Generation))
+				g.Expect(condition(plugin, wasmv1alpha1.ConditionReady).Reason).To(Equal(wasmv1alpha1.ReasonProgrammed))
 				g.Expect(plugin.Status.Proxies.Summary).To(Equal(all))
 			}).WithTimeout(5 * patience).Should(Succeed())
 			took[what] = time.Since(start)
@@ -117,7 +135,7 @@ var _ = Describe("A mesh of 2,000 proxies", Ordered, func() {
 		})
 
 		guilty := fmt.Sprintf("crowd-07-42.%s", c.namespace)
-		c.refuses(guilty, "Unable to create Wasm plugin "+c.filterName("hello"))
+		c.blame(guilty)
 		Eventually(ctx, func() error {
 			plugin := c.read(ctx, "hello")
 			plugin.Spec.Rules = rulesJSON(fields{"a": "bad"})
@@ -138,6 +156,47 @@ var _ = Describe("A mesh of 2,000 proxies", Ordered, func() {
 
 var _ = Describe("A running plugin", Ordered, func() {
 	observing()
+
+	It("is in force where two istiods say so, of which one takes its time", func(ctx SpecContext) {
+		f := newFleet(ctx)
+		slow, err := chain.StartIstiod(ctx, world.Bin, world.Cluster, chain.IstiodOptions{
+			Dir: filepath.Join(world.Dir, "istiod-slow"), Name: "istiod-slow", CA: true,
+			Env: []string{"PILOT_DEBOUNCE_AFTER=5s", "REVISION=slow"},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { Expect(slow.Stop()).To(Succeed()) })
+		first := world.Istiod
+		world.Istiod = slow
+		late := f.labelled(ctx, "late", 1, map[string]string{"fleet": f.namespace})
+		world.Istiod = first
+		asked := func(ctx context.Context, addresses string) {
+			Expect(world.RestartOperator(ctx, "--resolve-modules=false", "--store-url=", "--observe-proxies=true", "--istiod-addresses="+addresses)).To(Succeed())
+		}
+		asked(ctx, first.SecureAddress+","+slow.SecureAddress)
+		DeferCleanup(func(ctx SpecContext) { asked(ctx, first.SecureAddress) })
+
+		f.create(ctx, "auth", basicAuth(f.selector()))
+		for i := range 3 {
+			f.runs(ctx, "auth", 3)
+			// Whoever is said to run it does.
+			user := fmt.Sprintf("user:%d", i)
+			for _, gw := range []gateway{f.stable, f.canary, late} {
+				now(ctx, gw.get(protected, user), unauthorized)
+			}
+			f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules(user) })
+			// Another change, which both push in between.
+			Expect(chain.Apply(ctx, world.Cluster.Config, fmt.Sprintf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: other-%[2]d, namespace: %[1]s}
+spec: {hosts: [other-%[2]d.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}
+`, f.namespace, i))).To(Succeed())
+			f.runs(ctx, "auth", 3)
+			for _, gw := range []gateway{f.stable, f.canary, late} {
+				now(ctx, gw.get(protected, user), served)
+			}
+		}
+	})
 
 	It("lets no request pass through 200 changes, with restarts of the gateway", func(ctx SpecContext) {
 		s := newSpace(ctx)

@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"path/filepath"
 	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -97,46 +95,6 @@ var _ = Describe("A change on trial, while something fails", Ordered, ContinueOn
 		f.runs(ctx, "auth", 2)
 		for _, gw := range []gateway{f.stable, f.canary} {
 			now(ctx, gw.get(protected, ""), unauthorized)
-		}
-	})
-
-	It("is in force where two istiods say so, of which one takes its time", func(ctx SpecContext) {
-		slow, err := chain.StartIstiod(ctx, world.Bin, world.Cluster, chain.IstiodOptions{
-			Dir: filepath.Join(world.Dir, "istiod-slow"), Name: "istiod-slow", CA: true,
-			Env: []string{"PILOT_DEBOUNCE_AFTER=5s", "REVISION=slow"},
-		})
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func() { Expect(slow.Stop()).To(Succeed()) })
-		first := world.Istiod
-		world.Istiod = slow
-		late := f.labelled(ctx, "late", 1, map[string]string{"fleet": f.namespace})
-		world.Istiod = first
-		asked := func(ctx context.Context, addresses string) {
-			Expect(world.RestartOperator(ctx, "--resolve-modules=false", "--store-url=", "--observe-proxies=true", "--istiod-addresses="+addresses)).To(Succeed())
-		}
-		asked(ctx, first.SecureAddress+","+slow.SecureAddress)
-		DeferCleanup(func(ctx SpecContext) { asked(ctx, first.SecureAddress) })
-
-		f.create(ctx, "auth", basicAuth(f.selector()))
-		for i := range 3 {
-			f.runs(ctx, "auth", 3)
-			// Whoever is said to run it does.
-			user := fmt.Sprintf("user:%d", i)
-			for _, gw := range []gateway{f.stable, f.canary, late} {
-				now(ctx, gw.get(protected, user), unauthorized)
-			}
-			f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules(user) })
-			// Another change, which both push in between.
-			Expect(chain.Apply(ctx, world.Cluster.Config, fmt.Sprintf(`
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: other-%[2]d, namespace: %[1]s}
-spec: {hosts: [other-%[2]d.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}
-`, f.namespace, i))).To(Succeed())
-			f.runs(ctx, "auth", 3)
-			for _, gw := range []gateway{f.stable, f.canary, late} {
-				now(ctx, gw.get(protected, user), served)
-			}
 		}
 	})
 })

@@ -119,6 +119,10 @@ var _ = Describe("A change on trial", Ordered, ContinueOnFailure, func() {
 		now(ctx, gw.get(protected, ""), unauthorized)
 		now(ctx, gw.get(protected, "ok:test"), served)
 		end()
+		By("switching off what runs, though it isn't what the spec has")
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation.Mode = wasmv1alpha1.ActivationOff })
+		eventually(ctx, gw.get(protected, ""), served)
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation.Mode = "" })
 
 		second := s.gateway(ctx, "second", 1)
 		now(ctx, second.get(open, ""), served)
