@@ -29,6 +29,7 @@ func (s *roll) canaryKey() proxies.Key {
 // askCanaries finds out whether there is a canary, and what its proxies make of it.
 func (s *roll) askCanaries() error {
 	stable, replaceable := s.children.Replaceable(s.owner)
+	replaceable = replaceable && !s.children.Silenced(s.pair)
 	spec := s.Plugin.Spec
 	s.state.Canary = standingCanary(s.children)
 	s.state.Canaries = rollout.Canaries{

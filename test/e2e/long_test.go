@@ -254,5 +254,5 @@ spec: {hosts: [other-%[2]d.example.com], ports: [{number: 80, name: http, protoc
 		AddReportEntry(fmt.Sprintf("200 changes and 4 restarts of the gateway: 0 of %d requests passed unfiltered", sent))
 	})
 
-	It("is in force soon, 50 times", func(ctx SpecContext) { timed(ctx, 25) })
+	It("is in force soon, 50 times", func(ctx SpecContext) { timed(ctx, 50) })
 })
