@@ -5,8 +5,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -75,26 +73,23 @@ func (s *roll) followCanary() {
 
 // standingCanary reads what stands, or is remembered, of a canary.
 func standingCanary(children apply.Children) rollout.Canary {
-	config, filter := children[wasmv1alpha1.EnvoyFilterCanaryConfig], children[wasmv1alpha1.EnvoyFilterCanaryFilter]
-	canary := rollout.Canary{Exists: config != nil || filter != nil}
-	if config == nil || json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationCanary]), &canary.CanaryMemory) != nil {
-		canary.CanaryMemory = rollout.CanaryMemory{}
-		return canary
-	}
-	canary.Content = config.Annotations[wasmv1alpha1.AnnotationContent]
-	canary.Stands = filter != nil && filter.Annotations[wasmv1alpha1.AnnotationContent] == canary.Content && canary.Ended == ""
+	var canary rollout.Canary
+	canary.Exists, canary.Stands, canary.Content, canary.CanaryMemory = whatStands[rollout.CanaryMemory](children, translate.CanaryRoles, wasmv1alpha1.AnnotationCanary)
+	canary.Stands = canary.Stands && canary.Ended == ""
 	return canary
 }
 
 func (r *WasmPluginReconciler) toCanary(ctx context.Context, step *roll) error {
-	step.observePassed()
 	var err error
-	if step.canary, err = translate.Canary(step.Input, step.stable, step.decision.CanaryMemory.Attempt); err != nil {
-		return err
+	if step.decision.Action == rollout.ToCanary {
+		step.observePassed()
+		if step.canary, err = translate.Canary(step.Input, step.stable, step.decision.CanaryMemory.Attempt); err != nil {
+			return err
+		}
+		// From before the write, so that what proxies say by then isn't taken for an answer to it.
+		step.followCanary()
 	}
-	// From before the write, so that what proxies say by then isn't taken for an answer to it.
-	step.followCanary()
-	if err := step.rememberCanary(); err != nil {
+	if step.owner.Canary, err = memoryText(step.decision.CanaryMemory); err != nil {
 		return err
 	}
 	return apply.Pair(ctx, r.Client, r.Live, step.owner, step.canary, step.children)
@@ -103,7 +98,8 @@ func (r *WasmPluginReconciler) toCanary(ctx context.Context, step *roll) error {
 func (r *WasmPluginReconciler) takeBack(ctx context.Context, step *roll) error {
 	memory := &step.decision.CanaryMemory
 	memory.Rejections, memory.Total = step.rejectionsOf(step.onCanary.Rejections), len(step.onCanary.Rejections)
-	if err := step.rememberCanary(); err != nil {
+	var err error
+	if step.owner.Canary, err = memoryText(memory); err != nil {
 		return err
 	}
 	if err := apply.Withdraw(ctx, r.Client, step.owner, translate.CanaryRoles, &step.canary, step.children); err != nil {
@@ -111,15 +107,6 @@ func (r *WasmPluginReconciler) takeBack(ctx context.Context, step *roll) error {
 	}
 	r.Rollouts.Proxies.Forget(step.canaryKey())
 	metrics.CanariesEnded.WithLabelValues(strings.ToLower(string(memory.Ended))).Inc()
-	return nil
-}
-
-func (s *roll) rememberCanary() error {
-	text, err := json.Marshal(s.decision.CanaryMemory)
-	if err != nil {
-		return fmt.Errorf("remember a canary: %w", err)
-	}
-	s.owner.Canary = string(text)
 	return nil
 }
 

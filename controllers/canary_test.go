@@ -173,13 +173,7 @@ func TestCanaryIsLost(t *testing.T) {
 // TestSilencedPluginHasNoCanary: nothing of it is in the chains, so that there is nothing to replace.
 func TestSilencedPluginHasNoCanary(t *testing.T) {
 	w := newCanaryWorld(t)
-	w.change()
-	w.step("changed", trialPair...)
-	w.proxies.onTrial = rejected
-	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
-	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff
-	w.plugin.Generation++
-	w.step("off", "EnvoyFilter auth-filter")
+	w.offThoughRefused()
 	w.plugin.Spec.Activation.Mode = ""
 	w.plugin.Spec.Rules.Raw = []byte(`{"basic_auth_rules":[{"credentials":["a:third"]}]}`)
 	w.plugin.Generation++

@@ -153,15 +153,31 @@ func (s *roll) decide() {
 
 // standingTrial reads what stands, or is remembered, of a trial.
 func standingTrial(children apply.Children) rollout.Trial {
-	config, filter := children[wasmv1alpha1.EnvoyFilterTrialConfig], children[wasmv1alpha1.EnvoyFilterTrialFilter]
-	trial := rollout.Trial{Exists: config != nil || filter != nil}
-	if config == nil || json.Unmarshal([]byte(config.Annotations[wasmv1alpha1.AnnotationTrial]), &trial.Memory) != nil {
-		trial.Memory = rollout.Memory{}
-		return trial
-	}
-	trial.Content = config.Annotations[wasmv1alpha1.AnnotationContent]
-	trial.Stands = filter != nil && filter.Annotations[wasmv1alpha1.AnnotationContent] == trial.Content && len(trial.Rejections) == 0
+	var trial rollout.Trial
+	trial.Exists, trial.Stands, trial.Content, trial.Memory = whatStands[rollout.Memory](children, translate.TrialRoles, wasmv1alpha1.AnnotationTrial)
+	trial.Stands = trial.Stands && len(trial.Rejections) == 0
 	return trial
+}
+
+// whatStands says which halves there are of a pair of these roles, whether both have the same content, and what is remembered
+// beside them. Of one whose memory can't be read nothing counts but that it is there.
+func whatStands[M any](children apply.Children, roles []wasmv1alpha1.EnvoyFilterRole, annotation string) (exists, both bool, content string, memory M) {
+	config, filter := children[roles[0]], children[roles[1]]
+	exists = config != nil || filter != nil
+	if config == nil || json.Unmarshal([]byte(config.Annotations[annotation]), &memory) != nil {
+		return exists, false, "", *new(M)
+	}
+	content = config.Annotations[wasmv1alpha1.AnnotationContent]
+	return exists, filter != nil && filter.Annotations[wasmv1alpha1.AnnotationContent] == content, content, memory
+}
+
+// memoryText is how a memory of a trial or a canary stands in an annotation.
+func memoryText(memory any) (string, error) {
+	text, err := json.Marshal(memory)
+	if err != nil {
+		return "", fmt.Errorf("remember how a change went: %w", err)
+	}
+	return string(text), nil
 }
 
 // act does what was decided, and then takes away what has had its time.
@@ -244,11 +260,10 @@ func (r *WasmPluginReconciler) try(ctx context.Context, step *roll) error {
 		}
 	}
 	step.onTrial = r.Rollouts.Proxies.Follow(step.trialKey(), step.trial.Expectation)
-	text, err := json.Marshal(memory)
-	if err != nil {
-		return fmt.Errorf("remember a trial: %w", err)
+	var err error
+	if step.owner.Trial, err = memoryText(memory); err != nil {
+		return err
 	}
-	step.owner.Trial = string(text)
 	return apply.Pair(ctx, r.Client, r.Live, step.owner, step.trial, step.children)
 }
 
@@ -256,11 +271,10 @@ func (r *WasmPluginReconciler) refuse(ctx context.Context, step *roll) error {
 	memory := step.decision.Memory
 	memory.Rejections, memory.Total = step.rejectionsOf(step.onTrial.Rejections), len(step.onTrial.Rejections)
 	step.decision.Memory = memory
-	text, err := json.Marshal(memory)
-	if err != nil {
-		return fmt.Errorf("remember a trial: %w", err)
+	var err error
+	if step.owner.Trial, err = memoryText(memory); err != nil {
+		return err
 	}
-	step.owner.Trial = string(text)
 	if err := apply.Withdraw(ctx, r.Client, step.owner, translate.TrialRoles, &step.trial, step.children); err != nil {
 		return err
 	}

@@ -84,13 +84,7 @@ func TestRefusedChange(t *testing.T) {
 func TestOffThoughRefused(t *testing.T) {
 	w := newRolledWorld(t)
 	w.inForce()
-	w.change()
-	w.step("changed", trialPair...)
-	w.proxies.onTrial = rejected
-	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
-	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff
-	w.plugin.Generation++
-	w.step("off", "EnvoyFilter auth-filter")
+	w.offThoughRefused()
 	w.quiet("off")
 	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
 		t.Errorf("it is %s: %v", w.status.Activation.State, spec)

@@ -195,6 +195,18 @@ func (w *rolledWorld) change() {
 	w.plugin.ResourceVersion = w.nextVersion()
 }
 
+// offThoughRefused has a change refused, and then the plugin switched off.
+func (w *rolledWorld) offThoughRefused() {
+	w.t.Helper()
+	w.change()
+	w.step("changed", trialPair...)
+	w.proxies.onTrial = rejected
+	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
+	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff
+	w.plugin.Generation++
+	w.step("off", "EnvoyFilter auth-filter")
+}
+
 var (
 	trialPair  = []string{"EnvoyFilter auth-config-trial", "EnvoyFilter auth-filter-trial"}
 	stablePair = []string{"EnvoyFilter auth-config", "EnvoyFilter auth-filter"}

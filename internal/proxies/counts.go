@@ -152,15 +152,14 @@ func (o *Observer) canaryProxies() map[Key][]Proxy {
 	defer o.mutex.Unlock()
 	found := map[Key][]Proxy{}
 	for key, track := range o.tracks {
-		for _, istiod := range o.istiods {
-			if !key.Canary || istiod.last == nil {
-				continue
+		if !key.Canary {
+			continue
+		}
+		for proxy := range o.reached(track.Expectation.Reach) {
+			if len(found[key]) == maxCounted {
+				break
 			}
-			for _, proxy := range istiod.last.Proxies {
-				if len(found[key]) < maxCounted && Matches(track.Expectation.Reach, proxy, istiod.Revision) {
-					found[key] = append(found[key], proxy)
-				}
-			}
+			found[key] = append(found[key], *proxy)
 		}
 	}
 	return found

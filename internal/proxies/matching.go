@@ -3,6 +3,7 @@
 package proxies
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -46,17 +47,27 @@ func (o *Observer) Matching(plugin types.NamespacedName, reach translate.Reach) 
 
 func (o *Observer) matching(reach translate.Reach) []string {
 	var matching []string
-	for _, istiod := range o.istiods {
-		if istiod.last == nil {
-			continue
-		}
-		for _, proxy := range istiod.last.Proxies {
-			if Matches(reach, proxy, istiod.Revision) {
-				matching = append(matching, proxy.ID)
+	for proxy := range o.reached(reach) {
+		matching = append(matching, proxy.ID)
+	}
+	return matching
+}
+
+// reached are the proxies that were there at the last poll of each istiod.
+func (o *Observer) reached(reach translate.Reach) iter.Seq[*Proxy] {
+	return func(yield func(*Proxy) bool) {
+		for _, istiod := range o.istiods {
+			if istiod.last == nil {
+				continue
+			}
+			for i := range istiod.last.Proxies {
+				proxy := &istiod.last.Proxies[i]
+				if Matches(reach, *proxy, istiod.Revision) && !yield(proxy) {
+					return
+				}
 			}
 		}
 	}
-	return matching
 }
 
 func (o *Observer) emptySince(asked *question) time.Time {

@@ -20,16 +20,9 @@ import (
 //
 // It returns an *InvalidSpecError where Translate does.
 func Canary(in Input, stable []string, attempt int) (Pair, error) {
-	if err := validate(in); err != nil {
-		return Pair{}, err
-	}
-	instances, overrides, err := instancesOf(in)
+	instances, overrides, content, err := partsOf(in)
 	if err != nil {
 		return Pair{}, err
-	}
-	content, err := contentOf(in, instances)
-	if err != nil {
-		return Pair{}, fmt.Errorf("render the plugin's canary: %w", err)
 	}
 	base := fmt.Sprintf("%s~canary~%s~%d", resourceName(in.Plugin), content, attempt)
 	instances = inTheirPlace(instances, stable, base)

@@ -101,16 +101,9 @@ func invalid(field, format string, args ...any) error {
 
 // Translate renders a pair, or returns an *InvalidSpecError.
 func Translate(in Input) (Pair, error) {
-	if err := validate(in); err != nil {
-		return Pair{}, err
-	}
-	instances, overrides, err := instancesOf(in)
+	instances, overrides, content, err := partsOf(in)
 	if err != nil {
 		return Pair{}, err
-	}
-	content, err := contentOf(in, instances)
-	if err != nil {
-		return Pair{}, fmt.Errorf("render the plugin's configuration: %w", err)
 	}
 	filters, err := filterPatches(in.Plugin.Spec, instances)
 	if err != nil {
@@ -129,6 +122,20 @@ func Translate(in Input) (Pair, error) {
 	}
 	pair.Notes = notes(in)
 	return pair, nil
+}
+
+// partsOf is what the pairs of a plugin are made of, or an *InvalidSpecError.
+func partsOf(in Input) (instances []instance, overrides []override, content string, err error) {
+	if err = validate(in); err != nil {
+		return nil, nil, "", err
+	}
+	if instances, overrides, err = instancesOf(in); err != nil {
+		return nil, nil, "", err
+	}
+	if content, err = contentOf(in, instances); err != nil {
+		return nil, nil, "", fmt.Errorf("render the plugin's configuration: %w", err)
+	}
+	return instances, overrides, content, nil
 }
 
 // pairOf assembles the halves of these roles.

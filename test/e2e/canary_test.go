@@ -40,6 +40,15 @@ func rollout(seconds int32) wasmv1alpha1.Rollout {
 	return wasmv1alpha1.Rollout{Canary: wasmv1alpha1.Canary{Selector: selector(track, "canary"), HoldSeconds: seconds}}
 }
 
+// inForce has both gateways run a plugin whose changes go to the canary first, for so many seconds.
+func (f fleet) inForce(ctx context.Context, name string, seconds int32) {
+	GinkgoHelper()
+	spec := basicAuth(f.selector())
+	spec.Rollout = rollout(seconds)
+	f.create(ctx, name, spec)
+	f.runs(ctx, name, 2)
+}
+
 // onCanary waits until canary proxies run a change, and returns its name.
 func (f fleet) onCanary(ctx context.Context, name string, others ...string) string {
 	GinkgoHelper()
@@ -118,10 +127,7 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 	BeforeEach(func(ctx SpecContext) { f = newFleet(ctx) })
 
 	It("gets a change first, and the others after a time, with never a request unfiltered", func(ctx SpecContext) {
-		spec := basicAuth(f.selector())
-		spec.Rollout = rollout(3)
-		f.create(ctx, "auth", spec)
-		f.runs(ctx, "auth", 2)
+		f.inForce(ctx, "auth", 3)
 		ends := []func(){
 			f.neverWithout(ctx, "auth", 1), f.stable.answering(ctx, protected, "401 Unauthorized"), f.canary.answering(ctx, protected, "401 Unauthorized"),
 		}
@@ -145,10 +151,7 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("is promoted and aborted by hand, also after a restart of the operator", func(ctx SpecContext) {
-		spec := basicAuth(f.selector())
-		spec.Rollout = rollout(86400)
-		f.create(ctx, "auth", spec)
-		f.runs(ctx, "auth", 2)
+		f.inForce(ctx, "auth", 86400)
 		f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("second:secret") })
 		change := f.onCanary(ctx, "auth")
 		Expect(world.RestartOperator(ctx, "--resolve-modules=false", "--store-url=", "--observe-proxies=true")).To(Succeed())
@@ -172,10 +175,7 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("is replaced by a second change, and ended by switching off", func(ctx SpecContext) {
-		spec := basicAuth(f.selector())
-		spec.Rollout = rollout(86400)
-		f.create(ctx, "auth", spec)
-		f.runs(ctx, "auth", 2)
+		f.inForce(ctx, "auth", 86400)
 		f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("second:secret") })
 		f.onCanary(ctx, "auth")
 		f.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = badRules() })

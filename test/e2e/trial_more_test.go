@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -134,15 +133,13 @@ spec:
 		gw := s.gateway(ctx, "gateway", 1)
 		s.create(ctx, "auth", basicAuth(gw.selector()))
 		s.runs(ctx, "auth", 1)
-		signal := func(signal syscall.Signal) { Expect(syscall.Kill(world.Istiod.PID(), signal)).To(Succeed()) }
-		signal(syscall.SIGSTOP)
-		DeferCleanup(signal, syscall.SIGCONT)
+		freeze(world.Istiod.Process)
 		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = badRules() })
 		Eventually(ctx, func(g Gomega) {
 			g.Expect(condition(s.read(ctx, "auth"), wasmv1alpha1.ConditionProgrammed).Message).To(ContainSubstring("doesn't answer"))
 		}).WithTimeout(2 * patience).Should(Succeed())
 		now(ctx, gw.get(protected, "ok:test"), served)
-		signal(syscall.SIGCONT)
+		thaw(world.Istiod.Process)
 		s.becomes(ctx, "auth", wasmv1alpha1.ReasonRejected)
 		now(ctx, gw.get(protected, "ok:test"), served)
 		now(ctx, gw.get(protected, ""), unauthorized)
