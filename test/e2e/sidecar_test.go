@@ -42,6 +42,11 @@ func (s space) sidecar(ctx context.Context, more map[string]string) sidecar {
 		"INGRESS", strconv.Itoa(ports[0]), "EGRESS", strconv.Itoa(ports[1]),
 		"SERVER", strconv.Itoa(server.Listener.Addr().(*net.TCPAddr).Port),
 	).Replace(string(yaml)))).To(Succeed())
+	// All proxies here have its address, and istiod gives its Services, which are none, to each that connects meanwhile.
+	DeferCleanup(func(ctx SpecContext) {
+		_, err := world.Shell(ctx, "kubectl delete workloadentry workload -n "+s.namespace)
+		Expect(err).NotTo(HaveOccurred())
+	})
 	labels := map[string]string{"app": "workload"}
 	maps.Copy(labels, more)
 	proxy, err := world.StartProxy(ctx, chain.ProxyOptions{

@@ -54,6 +54,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	DeferCleanup(func() { Expect(world.Stop()).To(Succeed()) })
 	// Most specs are about what is written, at once; see observing for the others.
 	world.ObserveProxies, world.Args = true, []string{"--observe-proxies=false"}
+	world.GatewayAPI = true
 	Expect(world.StartMesh(ctx)).To(Succeed())
 	Expect(world.StartRegistry(ctx)).To(Succeed())
 	// The chart makes a Role in each of these, which must be there before.

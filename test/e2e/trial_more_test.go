@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,48 @@ var _ = Describe("A change on trial elsewhere", Ordered, ContinueOnFailure, func
 		s.runs(ctx, "auth", 1)
 		now(ctx, workload.inbound, unauthorized)
 		now(ctx, workload.outbound, unauthorized)
+	})
+
+	It("is tried in a Gateway of the Gateway API", func(ctx SpecContext) {
+		ports, err := chain.FreePorts(1)
+		Expect(err).NotTo(HaveOccurred())
+		// The Service is the one that istiod's deployment controller would make.
+		Expect(chain.Apply(ctx, world.Cluster.Config, fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: door-istio, namespace: %[1]s}
+spec:
+  selector: {gateway.networking.k8s.io/gateway-name: door}
+  ports: [{name: http, port: %[2]d, targetPort: %[2]d}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: door, namespace: %[1]s}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: %[2]d, protocol: HTTP}]
+`, s.namespace, ports[0]))).To(Succeed())
+		proxy, err := world.StartProxy(ctx, chain.ProxyOptions{
+			Name: "door-istio-0", Namespace: s.namespace, Labels: map[string]string{"gateway.networking.k8s.io/gateway-name": "door"},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		stopAtEnd(proxy)
+		ask := chain.Probe{URL: fmt.Sprintf("http://127.0.0.1:%d%s", ports[0], protected)}
+		behind := []chain.Expect{chain.Status(http.StatusNotFound)} // it has no route
+		eventually(ctx, ask, behind)
+		spec := basicAuth(wasmv1alpha1.WorkloadSelector{})
+		spec.TargetRefs = []wasmv1alpha1.TargetReference{{
+			Group: new("gateway.networking.k8s.io"), Kind: "Gateway", Name: "door",
+		}}
+		spec.Rules = badRules()
+		s.create(ctx, "auth", spec)
+		s.becomes(ctx, "auth", wasmv1alpha1.ReasonRejected)
+		now(ctx, ask, behind)
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Rules = rules("ok:test") })
+		s.runs(ctx, "auth", 1)
+		now(ctx, ask, unauthorized)
+		ask.User = "ok:test"
+		now(ctx, ask, behind)
 	})
 
 	It("lets no request of a running plugin pass unfiltered", func(ctx SpecContext) {

@@ -43,6 +43,8 @@ type World struct {
 	Args []string
 	// ObserveProxies, set before StartMesh, has the operator ask istiod what the proxies do.
 	ObserveProxies bool
+	// GatewayAPI, set before StartMesh, has its kinds installed.
+	GatewayAPI bool
 
 	Cluster *chain.Cluster
 	Istiod  *chain.Istiod
@@ -89,7 +91,7 @@ func (w *World) StartMesh(ctx context.Context) (err error) {
 		return err
 	}
 	w.Istiod, err = chain.StartIstiod(ctx, w.Bin, w.Cluster, chain.IstiodOptions{
-		Dir: filepath.Join(w.Dir, "istiod"), CA: w.ObserveProxies,
+		Dir: filepath.Join(w.Dir, "istiod"), CA: w.ObserveProxies, GatewayAPI: w.GatewayAPI,
 	})
 	if err != nil {
 		return err
