@@ -170,9 +170,9 @@ func length[T string | []byte](data T) uint32 {
 }
 
 // guess marks the verdict as inconclusive: what the call returns is not what every proxy would.
-func (c *call) guess(call string) {
-	if c.unsure == "" {
-		c.unsure = call
+func (v *vm) guess(call string) {
+	if v.unsure == "" {
+		v.unsure = call
 	}
 }
 

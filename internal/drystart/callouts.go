@@ -132,11 +132,19 @@ func (c *call) resolveDNS() uint32 {
 	return ok
 }
 
-// pairs reads the names of a list of headers: their count, the sizes of all names and values, then each with a zero byte
-// after it. A list that is not well-formed has none.
+// pairs reads the names of a list of headers.
 func (c *call) pairs(param int) []string {
+	var names []string
+	for _, header := range readPairs(c.bytes(param)) {
+		names = append(names, header[0])
+	}
+	return names
+}
+
+// readPairs reads a list of headers: their count, the sizes of all names and values, then each with a zero byte after it.
+// Names come out in lower case. A list that is not well-formed has none.
+func readPairs(data []byte) Headers {
 	const wordSize, headSize = 4, 8
-	data := c.bytes(param)
 	if len(data) < wordSize || len(data) > maxPairsBytes {
 		return nil
 	}
@@ -145,18 +153,35 @@ func (c *call) pairs(param int) []string {
 		return nil
 	}
 	sizes, texts := data[wordSize:wordSize+count*headSize], data[wordSize+count*headSize:]
-	names := make([]string, count)
-	for i := range names {
+	headers := make(Headers, count)
+	for i := range headers {
 		name := uint64(binary.LittleEndian.Uint32(sizes[i*headSize:]))
 		value := uint64(binary.LittleEndian.Uint32(sizes[i*headSize+wordSize:]))
 		if uint64(len(texts)) < name+value+2 || texts[name] != 0 || texts[name+1+value] != 0 {
 			return nil
 		}
-		names[i] = strings.ToLower(string(texts[:name]))
+		headers[i] = [2]string{strings.ToLower(string(texts[:name])), string(texts[name+1 : name+1+value])}
 		texts = texts[name+value+2:]
 	}
 	if len(texts) > 0 {
 		return nil
 	}
-	return names
+	return headers
+}
+
+// writePairs is the list of headers that readPairs reads.
+func writePairs(headers Headers) []byte {
+	if len(headers) == 0 {
+		return nil
+	}
+	data := binary.LittleEndian.AppendUint32(nil, count(headers))
+	for _, header := range headers {
+		data = binary.LittleEndian.AppendUint32(data, length(header[0]))
+		data = binary.LittleEndian.AppendUint32(data, length(header[1]))
+	}
+	for _, header := range headers {
+		data = append(append(data, header[0]...), 0)
+		data = append(append(data, header[1]...), 0)
+	}
+	return data
 }

@@ -5,6 +5,8 @@
 //
 // Everything that a plugin can ask of its host until then has one of three answers: Envoy's own; a made-up one that
 // ends in an inconclusive verdict, since only a proxy knows better; or the refusal that Envoy would give.
+//
+// A Session goes on from there: it has a plugin serve requests, for those who test one. A check never gets that far.
 package drystart
 
 import (
@@ -127,7 +129,7 @@ func (a attempt) run(ctx context.Context, request Request) (verdicts []Verdict, 
 	for i, plugin := range request.Plugins {
 		verdict, tried := known[plugin]
 		if !tried {
-			verdict, shared = loaded.try(ctx, plugin, shared)
+			verdict, shared = loaded.tryRules(ctx, plugin, shared)
 			known[plugin] = verdict
 		}
 		verdicts[i] = verdict

@@ -19,6 +19,8 @@ var (
 	errNoContext = errors.New("no context")
 	// errNoMemory ends a call that needs the memory of a module that exports none; that would, too.
 	errNoMemory = errors.New("no memory")
+	// errTooLate ends an answer to a request that is over, which has Envoy log the request again, without end.
+	errTooLate = errors.New("too late")
 	// errStorage ends a call that would have the host keep more than it is ready to.
 	errStorage = errors.New("host storage")
 )
@@ -34,6 +36,7 @@ func (v *vm) call(ctx context.Context, stage Stage, name string, result *uint32,
 	results, err := function.Call(ctx, args...)
 	v.logs.flush()
 	if err != nil {
+		v.failed = true
 		return v.failure(ctx, stage, name, err)
 	}
 	if result != nil && len(results) > 0 {
@@ -62,14 +65,9 @@ func (v *vm) failure(ctx context.Context, stage Stage, function string, err erro
 		return inconclusive("%s: the checker failed: %v", v.lastCall, fault)
 	case v.heap.denied:
 		return v.outOfMemory(stage)
-	case errors.Is(err, errStorage):
-		return exhausted(stage, "%s stores more through %s than the checker keeps (%d MiB)", function, v.lastCall, maxStorage>>20)
-	case errors.Is(err, errRestricted):
-		return refused(stage, "%s calls %s, which Envoy does not allow while a module initializes or allocates memory", function, v.lastCall)
-	case errors.Is(err, errNoContext):
-		return refused(stage, "%s calls %s, which takes Envoy down; call it in proxy_on_vm_start or later", function, v.lastCall)
-	case errors.Is(err, errNoMemory):
-		return refused(stage, "%s calls %s although the module exports no memory, which takes Envoy down", function, v.lastCall)
+	}
+	if verdict := v.badCall(stage, function, err); verdict != nil {
+		return verdict
 	}
 	reason := firstLine(err.Error())
 	if _, trap, found := strings.Cut(reason, "wasm error: "); found {
@@ -80,6 +78,23 @@ func (v *vm) failure(ctx context.Context, stage Stage, function string, err erro
 		return inconclusive("%s calls itself deeper than the checker can follow", function)
 	}
 	return refused(stage, "%s fails: %s", function, reason)
+}
+
+// badCall is the verdict on a plugin that calls what it may not call, or not now; nil for any other failure.
+func (v *vm) badCall(stage Stage, function string, err error) *Verdict {
+	switch {
+	case errors.Is(err, errStorage):
+		return exhausted(stage, "%s stores more through %s than the checker keeps (%d MiB)", function, v.lastCall, maxStorage>>20)
+	case errors.Is(err, errRestricted):
+		return refused(stage, "%s calls %s, which Envoy does not allow while a module initializes or allocates memory", function, v.lastCall)
+	case errors.Is(err, errNoContext):
+		return refused(stage, "%s calls %s, which takes Envoy down; call it in proxy_on_vm_start or later", function, v.lastCall)
+	case errors.Is(err, errNoMemory):
+		return refused(stage, "%s calls %s although the module exports no memory, which takes Envoy down", function, v.lastCall)
+	case errors.Is(err, errTooLate):
+		return refused(stage, "%s calls %s when the request is over, which takes Envoy down", function, v.lastCall)
+	}
+	return nil
 }
 
 func (v *vm) outOfMemory(stage Stage) *Verdict {

@@ -18,36 +18,46 @@ func lookup(version proxywasm.ABI, moduleName, name string) (hostFunction, bool)
 
 func isProxyFunction(name string) bool { return strings.HasPrefix(name, "proxy_") }
 
+// streamed is a function that a plugin calls for itself, or for a request that it serves.
+func streamed(own, stream func(c *call) uint32) func(c *call) uint32 {
+	return func(c *call) uint32 {
+		if c.stream() == nil {
+			return own(c)
+		}
+		return stream(c)
+	}
+}
+
 // functions are what Envoy's functions do. Which of them a module can import, and how, proxywasm knows.
 var functions = map[string]hostFunction{
 	"proxy_log":                          {run: (*call).log, always: true},
 	"proxy_get_status":                   {run: (*call).getStatus},
-	"proxy_set_property":                 {run: (*call).setProperty},
-	"proxy_get_property":                 {run: (*call).getProperty},
-	"proxy_send_local_response":          {run: (*call).sendLocalResponse},
+	"proxy_set_property":                 {run: streamed((*call).setProperty, (*call).setStreamProperty)},
+	"proxy_get_property":                 {run: streamed((*call).getProperty, (*call).getStreamProperty)},
+	"proxy_send_local_response":          {run: streamed((*call).sendLocalResponse, (*call).answerHere)},
 	"proxy_get_shared_data":              {run: (*call).getSharedData},
 	"proxy_set_shared_data":              {run: (*call).setSharedData},
 	"proxy_register_shared_queue":        {run: (*call).registerQueue},
 	"proxy_resolve_shared_queue":         {run: (*call).resolveQueue},
 	"proxy_dequeue_shared_queue":         {run: (*call).dequeue},
 	"proxy_enqueue_shared_queue":         {run: (*call).enqueue},
-	"proxy_get_header_map_value":         {run: (*call).oneHeader},
-	"proxy_add_header_map_value":         {run: (*call).changeHeader},
-	"proxy_replace_header_map_value":     {run: (*call).changeHeader},
-	"proxy_remove_header_map_value":      {run: (*call).oneHeader},
-	"proxy_get_header_map_pairs":         {run: (*call).getHeaders},
-	"proxy_set_header_map_pairs":         {run: (*call).oneHeader},
-	"proxy_get_header_map_size":          {run: answer(badArgument)},
+	"proxy_get_header_map_value":         {run: streamed((*call).oneHeader, (*call).getHeader)},
+	"proxy_add_header_map_value":         {run: streamed((*call).changeHeader, (*call).addHeader)},
+	"proxy_replace_header_map_value":     {run: streamed((*call).changeHeader, (*call).replaceHeader)},
+	"proxy_remove_header_map_value":      {run: streamed((*call).oneHeader, (*call).removeHeader)},
+	"proxy_get_header_map_pairs":         {run: streamed((*call).getHeaders, (*call).getAllHeaders)},
+	"proxy_set_header_map_pairs":         {run: streamed((*call).oneHeader, (*call).setAllHeaders)},
+	"proxy_get_header_map_size":          {run: streamed(answer(badArgument), (*call).getHeadersSize)},
 	"proxy_get_buffer_status":            {run: (*call).getBufferStatus},
 	"proxy_get_buffer_bytes":             {run: (*call).getBuffer},
-	"proxy_set_buffer_bytes":             {run: (*call).setBuffer},
+	"proxy_set_buffer_bytes":             {run: streamed((*call).setBuffer, (*call).setBody)},
 	"proxy_http_call":                    {run: (*call).httpCall},
 	"proxy_grpc_call":                    {run: (*call).grpcCall},
 	"proxy_grpc_stream":                  {run: (*call).grpcStream},
 	"proxy_grpc_close":                   {run: (*call).grpcClose},
 	"proxy_grpc_cancel":                  {run: (*call).grpcCancel},
 	"proxy_grpc_send":                    {run: (*call).grpcSend},
-	"proxy_set_tick_period_milliseconds": {run: (*call).succeed},
+	"proxy_set_tick_period_milliseconds": {run: (*call).setTick},
 	"proxy_get_current_time_nanoseconds": {run: (*call).currentTime},
 	"proxy_define_metric":                {run: (*call).defineMetric},
 	"proxy_increment_metric":             {run: (*call).incrementMetric},
@@ -61,11 +71,11 @@ var functions = map[string]hostFunction{
 	"emscripten_notify_memory_growth":    {run: (*call).succeed, early: true},
 
 	"proxy_get_configuration": {run: (*call).getConfiguration},
-	"proxy_continue_request":  {run: (*call).succeed},
-	"proxy_continue_response": {run: (*call).succeed},
+	"proxy_continue_request":  {run: streamed((*call).succeed, (*call).goOnSoon)},
+	"proxy_continue_response": {run: streamed((*call).succeed, (*call).goOnSoon)},
 	"proxy_clear_route_cache": {run: (*call).succeed},
-	"proxy_continue_stream":   {run: (*call).continueStream},
-	"proxy_close_stream":      {run: (*call).closeStream},
+	"proxy_continue_stream":   {run: streamed((*call).continueStream, (*call).goOn)},
+	"proxy_close_stream":      {run: streamed((*call).closeStream, (*call).closeHere)},
 	"proxy_get_log_level":     {run: (*call).getLogLevel},
 
 	"args_get":          {run: (*call).succeed, early: true},

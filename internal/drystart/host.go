@@ -9,14 +9,21 @@ import (
 
 // The kinds of buffers, header maps and streams.
 const (
+	bufferRequestBody      = 0
+	bufferResponseBody     = 1
 	bufferHTTPCallResponse = 4
 	bufferVMConfiguration  = 6
 	bufferPlugin           = 7
 	bufferCallData         = 8
 	maxBuffer              = bufferCallData
 
-	maxHeaderMap = 7
+	mapRequestHeaders   = 0
+	mapRequestTrailers  = 1
+	mapResponseHeaders  = 2
+	mapResponseTrailers = 3
+	maxHeaderMap        = 7
 
+	streamResponse = 1
 	streamUpstream = 3
 	maxStream      = streamUpstream
 )
@@ -30,6 +37,12 @@ func answer(result uint32) func(c *call) uint32 {
 }
 
 func (c *call) succeed() uint32 { return ok }
+
+// setTick: no tick comes here.
+func (c *call) setTick() uint32 {
+	c.ticks = c.word(0) > 0
+	return ok
+}
 
 func (c *call) log() uint32 {
 	level := c.word(0)
@@ -123,6 +136,10 @@ func (c *call) property(name string) (string, bool) {
 // selectBuffer makes the buffer of the kind the current one, as Envoy does. Those of a stream are empty.
 func (c *call) selectBuffer(kind uint32) uint32 {
 	root := c.context()
+	if body := c.body(kind); body != nil {
+		c.buffer = string(*body)
+		return ok
+	}
 	switch {
 	case kind > maxBuffer:
 		return badArgument

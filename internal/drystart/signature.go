@@ -45,6 +45,7 @@ const (
 	exportContextCreate = "proxy_on_context_create"
 	exportVMStart       = "proxy_on_vm_start"
 	exportConfigure     = "proxy_on_configure"
+	exportLog           = "proxy_on_log"
 )
 
 // exports are the functions of a module that Envoy looks up. Each may be missing, none may have another signature.
@@ -54,7 +55,7 @@ var exports = map[string]proxywasm.Signature{
 	exportContextCreate: "ii>", exportVMStart: "ii>i", exportConfigure: "ii>i",
 
 	"proxy_validate_configuration": "ii>i", "proxy_on_tick": "i>", "proxy_on_queue_ready": "ii>", "proxy_on_foreign_function": "iii>",
-	"proxy_on_done": "i>i", "proxy_on_log": "i>", "proxy_on_delete": "i>",
+	"proxy_on_done": "i>i", exportLog: "i>", "proxy_on_delete": "i>",
 
 	"proxy_on_new_connection": "i>i", "proxy_on_downstream_data": "iii>i", "proxy_on_upstream_data": "iii>i",
 	"proxy_on_downstream_connection_close": "ii>", "proxy_on_upstream_connection_close": "ii>",

@@ -28,6 +28,8 @@ const (
 	StageStart Stage = "start"
 	// StageConfigure is proxy_on_configure.
 	StageConfigure Stage = "configure"
+	// StageRequest is a request that the plugin serves; no check gets there.
+	StageRequest Stage = "request"
 )
 
 // Verdict is what became of one plugin.

@@ -31,8 +31,12 @@ type vm struct {
 	lastCall   string
 	// inner is a function of the module that a host function called and that did not return.
 	inner string
+	// failed: a call did not return, after which the VM is of no use.
+	failed bool
 	// buffer is what the buffer was that the plugin asked for last; Envoy keeps it as the call's data.
 	buffer string
+	// ticks: the plugin asked to be called from time to time.
+	ticks bool
 	// unsure is the first call whose answer only a proxy knows.
 	unsure string
 
@@ -45,6 +49,8 @@ type rootContext struct {
 	plugin Plugin
 	// readable: the plugin's configuration may be read now.
 	readable bool
+	// stream is the request that a context is for; nil for the plugin's own.
+	stream *stream
 }
 
 type vmKey struct{}
