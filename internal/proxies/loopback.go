@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// loopback asks an istiod on this machine, over plain HTTP and without a token.
+// loopback asks an istiod on this machine, or one that a client leads to, over plain HTTP and without a token.
 type loopback struct {
+	name     string
 	url      string
 	client   *http.Client
 	maxBytes int
@@ -34,7 +35,12 @@ func DialLoopback(address string) (Asker, error) {
 		Transport:     &http.Transport{}, // and no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &loopback{url: "http://" + parsed.Host + "/debug/", client: client, maxBytes: defaultMaxBytes}, nil
+	return &loopback{name: "http://" + parsed.Host, url: "http://" + parsed.Host + "/debug/", client: client, maxBytes: defaultMaxBytes}, nil
+}
+
+// Over returns an Asker for an istiod of a name that a client leads to, whatever the address: as a forwarded port does.
+func Over(name string, client *http.Client) Asker {
+	return &loopback{name: name, url: "http://localhost/debug/", client: client, maxBytes: defaultMaxBytes}
 }
 
 // Ask implements Asker.
@@ -68,7 +74,7 @@ func (l *loopback) Ask(ctx context.Context, resource string) ([]byte, error) {
 }
 
 func (l *loopback) fail(reason Reason, text string, cause error) error {
-	return &Error{Istiod: strings.TrimSuffix(l.url, "/debug/"), Reason: reason, Text: text, cause: cause}
+	return &Error{Istiod: l.name, Reason: reason, Text: text, cause: cause}
 }
 
 // Close implements Asker.
