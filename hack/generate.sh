@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes everything that is generated from the Go sources: deepcopy, apply configurations, CRD, RBAC, field reference,
-# the chart's copies, and from the conformance cases their page. `make verify` runs it in a copy of the tree and compares.
+# the chart's copies, from the conformance cases their page, and from wasmctl its reference. `make verify` runs it in a copy
+# of the tree and compares.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,6 +39,13 @@ mkdir -p docs/reference
 
 # In two steps, so that a failure leaves the page as it is.
 page=$(mktemp)
-trap 'rm -f "$stamp" "$page"' EXIT
+reference=$(mktemp -d)
+trap 'rm -rf "$stamp" "$page" "$reference"' EXIT
 go run ./test/conformance/page >"$page"
 cat "$page" >docs/conformance.md
+
+# Pages of commands that are gone must not stay behind.
+go run ./cmd/wasmctl docs "$reference"
+rm -rf docs/cli
+mkdir docs/cli
+cp "$reference"/*.md docs/cli/

@@ -75,6 +75,10 @@ const (
 	AnnotationAbort = "wasm.solarmesh.io/abort"
 )
 
+// AnnotationModeBeforeOff on a WasmPlugin is where wasmctl off keeps spec.activation.mode for wasmctl on. The operator doesn't
+// read it.
+const AnnotationModeBeforeOff = "wasm.solarmesh.io/mode-before-off"
+
 // LabelRules with the value RulesAllowed on a Secret is its owner's consent that its values may become rules of plugins,
 // and so stand in EnvoyFilters, which more people may read.
 const (

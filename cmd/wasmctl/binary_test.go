@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 )
 
 // TestBinary runs what users run: the program that hack/build.sh makes.
@@ -34,19 +36,19 @@ func TestBinary(t *testing.T) {
 		code           int
 		out, errOut    string
 	}{
-		"version":             {program, "", []string{"version"}, exitGood, "wasmctl v1.2.3-test (go", ""},
-		"help":                {program, "", nil, exitGood, "Usage:\n  wasmctl", ""},
-		"help of a plugin":    {asPlugin, "", []string{"validate", "--help"}, exitGood, "kubectl wasm validate", ""},
-		"good":                {program, good, []string{"validate", "-f", "-"}, exitGood, "shop/auth: ok", ""},
-		"refused":             {program, good + bad, []string{"validate", "-f", "-"}, exitRefused, "unknown scheme", "wasmctl: 1 of 2 refused"},
-		"rendered":            {program, good, []string{"render", "-f", "-"}, exitGood, "name: auth-filter", "ownerReferences"},
-		"not rendered":        {program, bad, []string{"render", "-f", "-"}, exitRefused, "", "wasmctl: 1 of 1 refused"},
-		"unknown command":     {program, "", []string{"destroy"}, exitFailed, "", "there is no command"},
-		"unknown flag":        {asPlugin, "", []string{"validate", "--x"}, exitFailed, "", "see kubectl wasm validate --help"},
-		"absent file":         {program, "", []string{"validate", "-f", "absent.yaml"}, exitFailed, "", "there is no file absent.yaml"},
-		"module of loopback":  {program, "", []string{"inspect", "https://127.0.0.1:1/a"}, exitRefused, "", "loopback"},
-		"module of nobody":    {program, "", []string{"inspect", "https://127.0.0.1:1/a", "--allow-loopback"}, exitFailed, "", "refuses connections"},
-		"completion of flags": {program, "", []string{"__complete", "render", "-o", ""}, exitGood, "json", ""},
+		"version":             {program, "", []string{"version"}, cli.ExitGood, "wasmctl v1.2.3-test (go", ""},
+		"help":                {program, "", nil, cli.ExitGood, "Usage:\n  wasmctl", ""},
+		"help of a plugin":    {asPlugin, "", []string{"validate", "--help"}, cli.ExitGood, "kubectl wasm validate", ""},
+		"good":                {program, good, []string{"validate", "-f", "-"}, cli.ExitGood, "shop/auth: ok", ""},
+		"refused":             {program, good + bad, []string{"validate", "-f", "-"}, cli.ExitRefused, "unknown scheme", "wasmctl: 1 of 2 refused"},
+		"rendered":            {program, good, []string{"render", "-f", "-"}, cli.ExitGood, "name: auth-filter", "ownerReferences"},
+		"not rendered":        {program, bad, []string{"render", "-f", "-"}, cli.ExitRefused, "", "wasmctl: 1 of 1 refused"},
+		"unknown command":     {program, "", []string{"destroy"}, cli.ExitFailed, "", "there is no command"},
+		"unknown flag":        {asPlugin, "", []string{"validate", "--x"}, cli.ExitFailed, "", "see kubectl wasm validate --help"},
+		"absent file":         {program, "", []string{"validate", "-f", "absent.yaml"}, cli.ExitFailed, "", "there is no file absent.yaml"},
+		"module of loopback":  {program, "", []string{"inspect", "https://127.0.0.1:1/a"}, cli.ExitRefused, "", "loopback"},
+		"module of nobody":    {program, "", []string{"inspect", "https://127.0.0.1:1/a", "--allow-loopback"}, cli.ExitFailed, "", "refuses connections"},
+		"completion of flags": {program, "", []string{"__complete", "render", "-o", ""}, cli.ExitGood, "json", ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +103,7 @@ func interrupt(t *testing.T, program string) {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
-		if code := exitCode(t, err); code != exitFailed || out.Len() > 0 || !strings.Contains(errOut.String(), "stopped") {
+		if code := exitCode(t, err); code != cli.ExitFailed || out.Len() > 0 || !strings.Contains(errOut.String(), "stopped") {
 			t.Errorf("exit %d, stdout %q, stderr %q", code, &out, &errOut)
 		}
 	case <-time.After(20 * time.Second):

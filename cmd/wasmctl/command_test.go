@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -111,7 +113,7 @@ func TestStreamOf500DocumentsWithOneBad(t *testing.T) {
 			}
 		}
 	}
-	if len(lines) != 500 || bad != 1 || got.code != exitRefused {
+	if len(lines) != 500 || bad != 1 || got.code != cli.ExitRefused {
 		t.Errorf("%d lines, %d refused, exit %d", len(lines), bad, got.code)
 	}
 }
@@ -145,8 +147,8 @@ func TestUsage(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, strings.NewReader("# only a comment\n"), tc.args...)
-			if got.code != exitFailed || !strings.Contains(got.errOut, tc.want) || got.out != "" {
-				t.Errorf("got %s, want exit %d and %q", got, exitFailed, tc.want)
+			if got.code != cli.ExitFailed || !strings.Contains(got.errOut, tc.want) || got.out != "" {
+				t.Errorf("got %s, want exit %d and %q", got, cli.ExitFailed, tc.want)
 			}
 			if strings.Count(got.errOut, "\n") != 1 {
 				t.Errorf("more than one sentence: %s", got.errOut)
@@ -167,10 +169,10 @@ func TestFilesServeEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := call(t, nil, "render", "-f", plugin, users); got.code != exitGood || !strings.Contains(got.out, `{"a":12345678901234567890}`) {
+	if got := call(t, nil, "render", "-f", plugin, users); got.code != cli.ExitGood || !strings.Contains(got.out, `{"a":12345678901234567890}`) {
 		t.Errorf("the ConfigMap of the other file has no effect: %s", got)
 	}
-	if got := call(t, nil, "render", "-f", plugin); got.code != exitRefused || !strings.Contains(got.errOut, `ConfigMap "users" doesn't exist`) {
+	if got := call(t, nil, "render", "-f", plugin); got.code != cli.ExitRefused || !strings.Contains(got.errOut, `ConfigMap "users" doesn't exist`) {
 		t.Errorf("renders without its ConfigMap: %s", got)
 	}
 }
@@ -184,7 +186,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	for _, args := range [][]string{{"render", "-f", "-"}, {"validate", "-f", "-"}, {"version"}} {
 		var errOut bytes.Buffer
 		code := run(t.Context(), append([]string{"wasmctl"}, args...), strings.NewReader(strings.Replace(goodPlugin, "NAME", "auth", 1)), full, &errOut)
-		if code != exitFailed || !strings.Contains(errOut.String(), "write the output") {
+		if code != cli.ExitFailed || !strings.Contains(errOut.String(), "write the output") {
 			t.Errorf("%v: exit %d, %s", args, code, &errOut)
 		}
 	}
@@ -192,7 +194,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 
 func TestNameOfAPluginOfKubectl(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"/usr/bin/kubectl-wasm", "render", "--help"}, nil, &out, io.Discard); code != exitGood {
+	if code := run(t.Context(), []string{"/usr/bin/kubectl-wasm", "render", "--help"}, nil, &out, io.Discard); code != cli.ExitGood {
 		t.Errorf("exit %d", code)
 	}
 	if !strings.Contains(out.String(), "kubectl wasm render") {

@@ -9,28 +9,27 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
-	k8stypes "k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
-	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/offline"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 )
 
 func TestInspect(t *testing.T) {
 	s := newServers(t)
-	image := moduleFacts{
+	image := offline.ModuleFacts{
 		Reference: s.image(), Source: "oci://" + host(s.registry) + "/team/hello@" + s.manifest, Digest: s.digest(),
 		ManifestDigest: s.manifest, Size: int64(len(s.content)), ABI: "0.2.0",
 	}
-	file := moduleFacts{
+	file := offline.ModuleFacts{
 		Reference: s.web.URL + "/plugin.wasm", Source: s.web.URL + "/plugin.wasm@" + s.digest(), Digest: s.digest(),
 		Size: int64(len(s.content)), ABI: "0.2.0",
 	}
 	tests := map[string]struct {
 		args []string
-		want moduleFacts
+		want offline.ModuleFacts
 	}{
 		"image":         {[]string{s.image()}, image},
 		"pinned image":  {[]string{s.image(), "--sha256", strings.TrimPrefix(s.manifest, "sha256:")}, image},
@@ -41,10 +40,10 @@ func TestInspect(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			args := append(append([]string{"inspect"}, s.trusting()...), tc.args...)
-			for form, decode := range map[string]func([]byte, any) error{outputJSON: json.Unmarshal, outputYAML: func(raw []byte, to any) error { return yaml.UnmarshalStrict(raw, to) }} {
+			for form, decode := range map[string]func([]byte, any) error{cli.FormJSON: json.Unmarshal, cli.FormYAML: func(raw []byte, to any) error { return yaml.UnmarshalStrict(raw, to) }} {
 				got := call(t, nil, append(args, "-o", form)...)
-				var facts moduleFacts
-				if err := decode([]byte(got.out), &facts); err != nil || facts != tc.want || got.code != exitGood {
+				var facts offline.Inspected
+				if err := decode([]byte(got.out), &facts); err != nil || facts.ModuleFacts != tc.want || got.code != cli.ExitGood {
 					t.Errorf("%s: got %s, want %+v", form, got, tc.want)
 				}
 			}
@@ -71,14 +70,14 @@ func badModules(s *servers) map[string]struct {
 		url, sha256, want string
 		code              int
 	}{
-		"digest of an image": {s.image(), other, "the digest of the image's manifest is " + s.manifest, exitRefused},
-		"digest of a file":   {s.web.URL + "/plugin.wasm", other, "the module's digest is " + s.digest(), exitRefused},
-		"web page":           {s.web.URL + "/page.wasm", "", "the server sends a web page", exitRefused},
-		"component":          {s.web.URL + "/component.wasm", "", "the module is a component", exitRefused},
-		"no plugin":          {s.web.URL + "/no-plugin.wasm", "", "not a proxy-wasm plugin", exitRefused},
-		"absent file":        {s.web.URL + "/absent.wasm", "", "there is nothing of that name (status 404)", exitRefused},
-		"absent tag":         {strings.TrimSuffix(s.image(), "1") + "2", "", "there is nothing of that name (status 404)", exitRefused},
-		"busy":               {s.web.URL + "/busy.wasm", "", "can't serve it at the moment (status 503)", exitFailed},
+		"digest of an image": {s.image(), other, "the digest of the image's manifest is " + s.manifest, cli.ExitRefused},
+		"digest of a file":   {s.web.URL + "/plugin.wasm", other, "the module's digest is " + s.digest(), cli.ExitRefused},
+		"web page":           {s.web.URL + "/page.wasm", "", "the server sends a web page", cli.ExitRefused},
+		"component":          {s.web.URL + "/component.wasm", "", "the module is a component", cli.ExitRefused},
+		"no plugin":          {s.web.URL + "/no-plugin.wasm", "", "not a proxy-wasm plugin", cli.ExitRefused},
+		"absent file":        {s.web.URL + "/absent.wasm", "", "there is nothing of that name (status 404)", cli.ExitRefused},
+		"absent tag":         {strings.TrimSuffix(s.image(), "1") + "2", "", "there is nothing of that name (status 404)", cli.ExitRefused},
+		"busy":               {s.web.URL + "/busy.wasm", "", "can't serve it at the moment (status 503)", cli.ExitFailed},
 	}
 }
 
@@ -104,13 +103,13 @@ func TestInspectWithoutItsFlags(t *testing.T) {
 		want string
 		code int
 	}{
-		"loopback":    {[]string{s.image(), "--ca-file", s.ca}, "see --allow-loopback", exitRefused},
-		"credentials": {[]string{s.image(), "--ca-file", s.ca, "--allow-loopback"}, "see --pull-secret-file", exitRefused},
-		"no config":   {[]string{s.image(), "--ca-file", s.ca, "--allow-loopback", "--pull-secret-file", noConfig}, `not a Docker configuration`, exitFailed},
-		"authority":   {[]string{s.image(), "--allow-loopback"}, "see --ca-file", exitFailed},
-		"nobody":      {[]string{closed.URL + "/plugin.wasm", "--allow-loopback"}, "refuses connections", exitFailed},
-		"private":     {[]string{"oci://10.0.0.1/a:1", "--block-private"}, "private address", exitRefused},
-		"no PEM":      {[]string{s.image(), "--ca-file", noConfig}, "holds no certificate", exitFailed},
+		"loopback":    {[]string{s.image(), "--ca-file", s.ca}, "see --allow-loopback", cli.ExitRefused},
+		"credentials": {[]string{s.image(), "--ca-file", s.ca, "--allow-loopback"}, "see --pull-secret-file", cli.ExitRefused},
+		"no config":   {[]string{s.image(), "--ca-file", s.ca, "--allow-loopback", "--pull-secret-file", noConfig}, `not a Docker configuration`, cli.ExitFailed},
+		"authority":   {[]string{s.image(), "--allow-loopback"}, "see --ca-file", cli.ExitFailed},
+		"nobody":      {[]string{closed.URL + "/plugin.wasm", "--allow-loopback"}, "refuses connections", cli.ExitFailed},
+		"private":     {[]string{"oci://10.0.0.1/a:1", "--block-private"}, "private address", cli.ExitRefused},
+		"no PEM":      {[]string{s.image(), "--ca-file", noConfig}, "holds no certificate", cli.ExitFailed},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +133,7 @@ func TestValidateFetchesGoodModulesOnce(t *testing.T) {
 	s := newServers(t)
 	input := plugin("image", s.image(), "") + plugin("file", s.web.URL+"/plugin.wasm", "") + plugin("again", s.web.URL+"/plugin.wasm", "")
 	got := call(t, strings.NewReader(input), append([]string{"validate", "-f", "-", "--fetch"}, s.trusting()...)...)
-	if got.code != exitGood || strings.Count(got.out, ": ok (module "+s.digest()) != 3 || s.asked != 1 {
+	if got.code != cli.ExitGood || strings.Count(got.out, ": ok (module "+s.digest()) != 3 || s.asked != 1 {
 		t.Errorf("%d requests, %s", s.asked, got)
 	}
 }
@@ -151,11 +150,11 @@ func TestValidateFetchesBadModules(t *testing.T) {
 			// What is refused is certain, whatever could not be reached beside it.
 			got = call(t, strings.NewReader(input+plugin("busy", s.web.URL+"/busy.wasm", "")+plugin("page", s.web.URL+"/page.wasm", "")),
 				append([]string{"validate", "-f", "-", "--fetch", "-o", "json"}, s.trusting()...)...)
-			var verdicts []verdict
-			if err := json.Unmarshal([]byte(got.out), &verdicts); err != nil || len(verdicts) != 4 || got.code != exitRefused {
+			var verdicts []offline.Verdict
+			if err := json.Unmarshal([]byte(got.out), &verdicts); err != nil || len(verdicts) != 4 || got.code != cli.ExitRefused {
 				t.Fatalf("%v: %s", err, got)
 			}
-			if verdicts[0].Module == nil || verdicts[0].Module.Digest != s.digest() || verdicts[2].Result != resultFailed || verdicts[3].Reason != string(module.NotWasm) {
+			if verdicts[0].Module == nil || verdicts[0].Module.Digest != s.digest() || verdicts[2].Result != offline.ResultFailed || verdicts[3].Reason != string(module.NotWasm) {
 				t.Errorf("unexpected verdicts: %s", got.out)
 			}
 		})
@@ -165,35 +164,22 @@ func TestValidateFetchesBadModules(t *testing.T) {
 func TestValidateWithoutFetchAsksNobody(t *testing.T) {
 	s := newServers(t)
 	got := call(t, strings.NewReader(plugin("absent", s.web.URL+"/absent.wasm", "")), "validate", "-f", "-")
-	if got.code != exitGood || s.asked != 0 {
+	if got.code != cli.ExitGood || s.asked != 0 {
 		t.Errorf("%d requests, %s", s.asked, got)
 	}
 }
 
 func TestPullSecretOfTheInput(t *testing.T) {
 	s := newServers(t)
-	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: regcred, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: %s}\n%s",
-		base64.StdEncoding.EncodeToString(s.dockerConfig), plugin("image", s.image(), ""))
-	path := writeFile(t, "input.yaml", []byte(secret))
-	input, err := readManifests(t.Context(), nil, inputOptions{files: []string{path}, namespace: "default"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	fetcher, err := (&fetchOptions{caFile: s.ca, allowLoopback: true, timeout: 20 * time.Second}).open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fetcher.modules.Close()
-	judge := &moduleJudge{fetcher, input.pullSecrets, map[request]fetched{}}
-	for name, want := range map[string]string{"regcred": resultGood, "": resultRefused, "other": resultRefused} {
-		object := &wasmv1alpha1.WasmPlugin{}
-		object.Namespace, object.Spec.URL, object.Spec.ImagePullSecret = "shop", s.image(), name
-		result := verdict{Result: resultGood}
-		if _, err := judge.judge(t.Context(), object, &result); err != nil || result.Result != want {
-			t.Errorf("with Secret %q: %v, %+v, want %s", name, err, result, want)
+	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: regcred, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: %s}\n",
+		base64.StdEncoding.EncodeToString(s.dockerConfig))
+	trusting := s.trusting()[:3] // without credentials
+	for name, want := range map[string]int{"imagePullSecret: regcred": cli.ExitGood, "": cli.ExitRefused, "imagePullSecret: other": cli.ExitRefused} {
+		input := secret + strings.Replace(plugin("image", s.image(), ""), "spec: {", "spec: {"+name+", ", 1)
+		input = strings.Replace(input, "spec: {, ", "spec: {", 1)
+		got := call(t, strings.NewReader(input), append([]string{"validate", "-f", "-", "--fetch", "--store-url", "http://store.example.com"}, trusting...)...)
+		if got.code != want {
+			t.Errorf("with %q: %s, want exit %d", name, got, want)
 		}
-	}
-	if input.pullSecrets[k8stypes.NamespacedName{Namespace: "shop", Name: "regcred"}] == nil {
-		t.Error("the Secret of the input isn't kept")
 	}
 }

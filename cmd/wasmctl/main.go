@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command wasmctl answers questions about WasmPlugins without a cluster, with the packages that the operator is made of:
-// what it says offline is what the operator does. As kubectl-wasm it is a plugin of kubectl.
+// Command wasmctl is for who writes plugins and for who runs them. It is made of the packages that the operator is made of:
+// what it says is what the operator does. As kubectl-wasm it is a plugin of kubectl.
 package main
 
 import (

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 )
 
 // withSpec is a WasmPlugin for basic-auth.
@@ -34,16 +36,16 @@ func TestValidateStarts(t *testing.T) {
 		want  string
 		code  int
 	}{
-		"good rules": {withSpec(server.URL, good), "shop/auth: ok", exitGood},
-		"no rules":   {withSpec(server.URL, "priority: 1"), "refused (RulesRejected): spec.rules: ", exitRefused},
-		"bad rules":  {withSpec(server.URL, `rules: {basic_auth_rules: [{prefix: 7}]}`), "refused (RulesRejected): spec.rules: ", exitRefused},
+		"good rules": {withSpec(server.URL, good), "shop/auth: ok", cli.ExitGood},
+		"no rules":   {withSpec(server.URL, "priority: 1"), "refused (RulesRejected): spec.rules: ", cli.ExitRefused},
+		"bad rules":  {withSpec(server.URL, `rules: {basic_auth_rules: [{prefix: 7}]}`), "refused (RulesRejected): spec.rules: ", cli.ExitRefused},
 		"nothing allowed": {
 			withSpec(server.URL, good+"\n  envoy: {capabilityRestriction: {allowedCapabilities: [proxy_get_buffer_bytes]}}"),
-			"refused (ModuleRejected): spec.url: _initialize fails", exitRefused,
+			"refused (ModuleRejected): spec.url: _initialize fails", cli.ExitRefused,
 		},
-		"bad override":  {withSpec(server.URL, good+"\n  overrides: [{match: {hosts: [a.example.com]}, rules: {x: 1}}]"), "refused (RulesRejected): spec.overrides: ", exitRefused},
-		"absent source": {withSpec(server.URL, "rulesFrom: [{configMapKeyRef: {name: users, key: a.json}}]"), "refused (ReferenceNotFound)", exitRefused},
-		"a Secret":      {secret + withSpec(server.URL, "rulesFrom: [{secretKeyRef: {name: users, key: a.json}}]"), "refused (RulesRejected)", exitRefused},
+		"bad override":  {withSpec(server.URL, good+"\n  overrides: [{match: {hosts: [a.example.com]}, rules: {x: 1}}]"), "refused (RulesRejected): spec.overrides: ", cli.ExitRefused},
+		"absent source": {withSpec(server.URL, "rulesFrom: [{configMapKeyRef: {name: users, key: a.json}}]"), "refused (ReferenceNotFound)", cli.ExitRefused},
+		"a Secret":      {secret + withSpec(server.URL, "rulesFrom: [{secretKeyRef: {name: users, key: a.json}}]"), "refused (RulesRejected)", cli.ExitRefused},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +85,7 @@ func TestSamplesStart(t *testing.T) {
 		}
 		started++
 		sample := pinned.ReplaceAllString(reference.ReplaceAllString(string(raw), "${1}"+server.URL+"/${2}"), "")
-		if got := call(t, strings.NewReader(sample), "validate", "-f", "-", "--start", "--allow-loopback"); got.code != exitGood {
+		if got := call(t, strings.NewReader(sample), "validate", "-f", "-", "--start", "--allow-loopback"); got.code != cli.ExitGood {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

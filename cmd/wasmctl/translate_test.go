@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -41,14 +42,14 @@ func TestRenderEqualsGoldensOfTranslate(t *testing.T) {
 				if refusal.Reason == wasmv1alpha1.ReasonReferenceNotPermitted {
 					message, _, _ = strings.Cut(message, "isn't read: ") // the case has words of its own for why
 				}
-				if got.code != exitRefused || !strings.Contains(got.errOut, refusal.Reason) || !strings.Contains(got.errOut, printable(message)) {
+				if got.code != cli.ExitRefused || !strings.Contains(got.errOut, refusal.Reason) || !strings.Contains(got.errOut, cli.Printable(message)) {
 					t.Errorf("got %s, want %s: %s", got, refusal.Reason, refusal.Message)
 				}
 				return
 			}
 			accepted++
 			want, _, _ := strings.Cut(golden, "---\nnotes:\n")
-			if diff := cmp.Diff(want, got.out); diff != "" || got.code != exitGood {
+			if diff := cmp.Diff(want, got.out); diff != "" || got.code != cli.ExitGood {
 				t.Errorf("exit %d (-want +got):\n%s%s", got.code, diff, got.errOut)
 			}
 		})
@@ -143,7 +144,7 @@ func TestRenderEqualsTranslateOfTheSamples(t *testing.T) {
 		seen++
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			got := call(t, nil, "render", "-f", path, "-o", "json", "--store-url", sampleStore)
-			if diff := cmp.Diff(translated(t, read(t, path)), got.out); diff != "" || got.code != exitGood {
+			if diff := cmp.Diff(translated(t, read(t, path)), got.out); diff != "" || got.code != cli.ExitGood {
 				t.Errorf("exit %d (-translate +render):\n%s%s", got.code, diff, got.errOut)
 			}
 		})
@@ -189,7 +190,7 @@ func translated(t *testing.T, sample string) string {
 			items = append(items, half.Object.Object)
 		}
 	}
-	out, err := asJSON(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	out, err := cli.JSON(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
 	if err != nil || !json.Valid(out) {
 		t.Fatal(err)
 	}
