@@ -16,9 +16,9 @@ FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
 SUITES ?= unit modules envtest helm image plugins conformance e2e
-FULL_SUITES := $(SUITES) conformance-oldest checker agreement race fuzz
-MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/...)
-UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply metrics proxies rollout rules status translate version) ./test/conformance/table
+FULL_SUITES := $(SUITES) conformance-oldest checker agreement templates release race fuzz
+MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/... schema/... runtimeconfig/... httpcase/... scaffold/...)
+UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply convert explain metrics proxies rollout rules status translate version) ./charts ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
 
 ##@ General
@@ -33,6 +33,11 @@ help: ## Lists the targets.
 demo: control-plane ## Shows the whole story on a real control plane; KEEP=1 leaves it running.
 	@hack/tool helm >/dev/null
 	@KEEP=$(KEEP) go run ./test/demo
+
+.PHONY: recording
+recording: control-plane ## Writes docs/journey.txt: from an empty folder to a header in a response, as a terminal shows it.
+	@hack/tool helm registry cosign >/dev/null
+	@JOURNEY_RECORDING=$(CURDIR)/docs/journey.txt go test -count=1 -timeout 15m ./test/e2e -args -ginkgo.focus="journey of a plugin"
 
 .PHONY: proof
 proof: control-plane ## Counts what bad plugins cost, beside Istio's own WasmPlugin; BIG=1 adds one of 30 MB.
@@ -167,6 +172,19 @@ test-agreement: ## The dry start and Envoy agree on modules in Go, Rust, C++, As
 	@hack/control-plane.sh envoy
 	@hack/compilers.sh
 	@hack/test.sh agreement . ./test/agreement
+
+.PHONY: test-templates
+test-templates: ## What wasmctl init makes, in every language: built, started, asked (installs compilers; Rust needs cargo and wasm32-wasip1).
+	@hack/compilers.sh
+	@hack/test.sh templates . -tags=long -timeout=30m -run=TestTemplates ./cmd/wasmctl/internal/author
+
+.PHONY: release-check
+release-check: test-release ## As test-release. Publishes nothing.
+
+.PHONY: test-release
+test-release: ## goreleaser's configuration, and the programs, completion scripts and man pages that it makes here.
+	@hack/tool goreleaser >/dev/null
+	@hack/test.sh release . ./test/release
 
 .PHONY: test-race
 test-race: ## Unit tests with Go's race detector (needs cgo and a C compiler).

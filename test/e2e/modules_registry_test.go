@@ -29,9 +29,10 @@ const (
 	tagsSpace       = "e2e-tags"
 	signaturesSpace = "e2e-signatures"
 	secretsSpace    = "e2e-secrets"
+	journeySpace    = "e2e-journey"
 )
 
-var secretSpaces = []string{imagesSpace, tagsSpace, signaturesSpace, secretsSpace}
+var secretSpaces = []string{imagesSpace, tagsSpace, signaturesSpace, secretsSpace, journeySpace}
 
 // pullSecret is the name of the Secret with which each of them pulls from the registry.
 const pullSecret = "regcred"

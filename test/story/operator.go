@@ -79,7 +79,7 @@ func (w *World) StartOperator(ctx context.Context, more ...string) error {
 	instead := map[string]string{"health-probe-bind-address": health, "metrics-bind-address": metrics}
 	if w.Store != nil {
 		instead["store-url"] = w.Store.URL()
-		instead["store-upload-url"] = "https://" + w.Store.upload.address()
+		instead["store-upload-url"] = w.Store.UploadURL()
 	}
 	if p.has("checker-socket") {
 		if err := w.startChecker(ctx, p); err != nil {

@@ -41,6 +41,12 @@ type Replica struct {
 // URL is where proxies fetch modules.
 func (s *Store) URL() string { return "http://" + s.modules.address() }
 
+// UploadURL is where modules are pushed.
+func (s *Store) UploadURL() string { return "https://" + s.upload.address() }
+
+// StoreCAFile is the authority of the store's certificate, in PEM form.
+func (w *World) StoreCAFile() string { return filepath.Join(w.Dir, "store", "ca.crt") }
+
 func (w *World) storeDeployment(ctx context.Context) (*appsv1.Deployment, error) {
 	client, err := kubernetes.NewForConfig(w.Cluster.Config)
 	if err != nil {
@@ -54,19 +60,35 @@ func (w *World) startStore(ctx context.Context, deployment *appsv1.Deployment) e
 	if err := w.renewCertificate(ctx, deployment); err != nil {
 		return fmt.Errorf("the store's certificate: %w", err)
 	}
-	replicas := int(*deployment.Spec.Replicas)
 	var err error
-	w.Store = &Store{}
-	if w.Store.modules, err = startService(false); err != nil {
-		return err
+	w.Store, err = w.newStore(ctx, "store", int(*deployment.Spec.Replicas))
+	return err
+}
+
+// NewDurableStore starts a further store, whose replicas share a folder as those of a chart with store.durable share a
+// volume, so that it takes what users push. It is the operator's once it is World.Store and the operator has restarted.
+func (w *World) NewDurableStore(ctx context.Context) (*Store, error) {
+	folder := filepath.Join(w.Dir, "pushed-modules")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	return w.newStore(ctx, "durable-store", 2, "--durable", "--peers=", "--bucket=file://"+folder)
+}
+
+// newStore starts replicas whose state is in a folder, with further arguments.
+func (w *World) newStore(ctx context.Context, dir string, replicas int, more ...string) (*Store, error) {
+	var err error
+	s := &Store{}
+	if s.modules, err = startService(false); err != nil {
+		return nil, err
 	}
 	// One that is not ready takes uploads: that is how it gets what it lacks.
-	if w.Store.upload, err = startService(true); err != nil {
-		return err
+	if s.upload, err = startService(true); err != nil {
+		return nil, err
 	}
 	ports, err := chain.FreePorts(3 * replicas)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	address := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
 	var modules, uploads []endpoint
@@ -74,23 +96,23 @@ func (w *World) startStore(ctx context.Context, deployment *appsv1.Deployment) e
 		modules = append(modules, endpoint{address(3 * i), address(3 * i)})
 		uploads = append(uploads, endpoint{address(3*i + 1), address(3 * i)})
 	}
-	w.Store.modules.setEndpoints(modules)
-	w.Store.upload.setEndpoints(uploads)
-	w.Store.Replicas = make([]*Replica, replicas)
+	s.modules.setEndpoints(modules)
+	s.upload.setEndpoints(uploads)
+	s.Replicas = make([]*Replica, replicas)
 	// At once: each looks for the others first.
 	var starts errgroup.Group
 	for i := range replicas {
 		starts.Go(func() (err error) {
-			w.Store.Replicas[i], err = w.startReplica(ctx, i, map[string]string{
+			s.Replicas[i], err = w.startReplica(ctx, filepath.Join(w.Dir, dir, fmt.Sprint(i)), map[string]string{
 				"modules-bind-address": modules[i].address,
 				"upload-bind-address":  uploads[i].address,
 				"metrics-bind-address": address(3*i + 2),
 				"peers":                others(uploads, i),
-			})
+			}, more)
 			return err
 		})
 	}
-	return starts.Wait()
+	return s, starts.Wait()
 }
 
 // others are the addresses of all endpoints but one, as a list.
@@ -146,8 +168,8 @@ func tlsSecret(deployment *appsv1.Deployment) (string, error) {
 	return "", errors.New("the store's Deployment has no volume with a certificate")
 }
 
-func (w *World) startReplica(ctx context.Context, number int, addresses map[string]string) (*Replica, error) {
-	p, err := w.newPod(ctx, storeName, filepath.Join(w.Dir, "store", fmt.Sprint(number)))
+func (w *World) startReplica(ctx context.Context, dir string, addresses map[string]string, more []string) (*Replica, error) {
+	p, err := w.newPod(ctx, storeName, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +181,7 @@ func (w *World) startReplica(ctx context.Context, number int, addresses map[stri
 	if !p.has("metrics-bind-address") {
 		command.Args = append(command.Args, "--metrics-bind-address="+addresses["metrics-bind-address"])
 	}
+	command.Args = append(command.Args, more...)
 	command.Ready = readyAt(addresses["modules-bind-address"])
 	replica := &Replica{Folder: p.emptyDir(), MetricsURL: "https://" + addresses["metrics-bind-address"] + "/metrics"}
 	replica.Process, err = chain.Start(ctx, command)
