@@ -191,7 +191,8 @@ func (o *Observer) Refused() bool {
 
 func (o *Observer) report(track *Track) Report {
 	report := track.Report(o.Now())
-	report.Unread = o.unread()
+	track.unsaid = report.Unread
+	report.Unread = slices.Concat(o.unread(), track.unsaid)
 	return report
 }
 
@@ -208,7 +209,7 @@ func (o *Observer) news() []types.NamespacedName {
 	}
 	unread := o.unread()
 	for key, track := range o.tracks {
-		if track.told && slices.Equal(unread, o.told[key].Unread) {
+		if track.told && slices.Equal(slices.Concat(unread, track.unsaid), o.told[key].Unread) {
 			continue
 		}
 		track.told = true

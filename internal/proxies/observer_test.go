@@ -28,6 +28,8 @@ type canned struct {
 	mutex   sync.Mutex
 	answers map[string]string
 	err     error
+	// dumpErr is what a config_dump ends with.
+	dumpErr error
 	asked   []string
 	closed  chan struct{}
 }
@@ -37,6 +39,9 @@ func (c *canned) Ask(_ context.Context, resource string) ([]byte, error) {
 	defer c.mutex.Unlock()
 	name, _, _ := strings.Cut(resource, "?")
 	c.asked = append(c.asked, resource)
+	if name == "config_dump" && c.dumpErr != nil {
+		return nil, c.dumpErr
+	}
 	return []byte(c.answers[name]), c.err
 }
 

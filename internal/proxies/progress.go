@@ -25,6 +25,8 @@ type progress struct {
 	// doubt says that it was sent something of which it isn't known what it said: then what it acknowledged since may hide a
 	// refusal.
 	doubt bool
+	// unsaid is why istiod can't say what it sends the proxy.
+	unsaid string
 }
 
 type state int
@@ -63,6 +65,15 @@ func (p *progress) gone(istiod string, here bool) bool {
 // notYet takes down what is so while the content isn't meant for a proxy: nothing of that is about it.
 func (p *progress) notYet(proxy Proxy) {
 	p.before, p.stale, p.staleListeners, p.doubt = proxy.Extensions.Sent, proxy.Extensions.Error, proxy.Listeners.Error, false
+}
+
+// saidOf takes down whether istiod can say what it sends a proxy.
+func (p *progress) saidOf(proxy Proxy, poll Poll) {
+	if why := poll.Unsaid[proxy.ID]; why != "" {
+		p.unsaid = why
+	} else if poll.Sent[proxy.ID] != nil {
+		p.unsaid = ""
+	}
 }
 
 // follow takes down what a proxy was sent since the last poll. What it refuses, istiod forgets when the proxy acknowledges

@@ -20,7 +20,7 @@ type Report struct {
 	Unblocked, Stuck bool
 	// Uncertain are as good as programmed, but one of them may have refused it unseen.
 	Uncertain int
-	// Unread are the istiods whose proxies aren't known now, and why.
+	// Unread are the istiods whose proxies aren't known now, and why; also why what a proxy is sent can't be known.
 	Unread []string
 	// Age is the time since the first poll, 0 for none; Waited how long the one of Waiting and Blocked has been known that
 	// was known first.
@@ -73,6 +73,9 @@ func (r *Report) add(id string, p *progress) {
 		r.Blocked = append(r.Blocked, Rejection{id, p.message})
 	default:
 		r.Waiting = append(r.Waiting, id)
+		if p.unsaid != "" && len(r.Unread) == 0 {
+			r.Unread = []string{p.unsaid}
+		}
 		r.Unblocked = r.Unblocked || p.state == unblocked
 		r.Stuck = r.Stuck || p.state == stuck
 	}

@@ -22,6 +22,8 @@ type Poll struct {
 	Proxies []Proxy
 	// Sent is what istiod sends some of the proxies, by id and name; it was asked after the rest.
 	Sent map[string]map[string]*anypb.Any
+	// Unsaid is why istiod can't say what it sends a proxy, by its id.
+	Unsaid map[string]string
 
 	said said
 }
@@ -46,8 +48,9 @@ type Track struct {
 	proxies map[string]*progress
 	// since is, for each istiod, the first push that is known to have carried it.
 	since map[string]string
-	// told says that the last report was told as it is.
-	told bool
+	// told says that the last report was told as it is; unsaid is its part of Report.Unread.
+	told   bool
+	unsaid []string
 }
 
 // NewTrack begins to follow an expectation.
@@ -130,9 +133,10 @@ func (t *Track) observe(p *progress, proxy Proxy, poll Poll) {
 	case p.seen.IsZero():
 		p.state = waiting
 		if t.meant(proxy, poll) {
-			p.seen, p.nonce = poll.At, proxy.Extensions.Sent
+			p.seen, p.nonce, p.unsaid = poll.At, proxy.Extensions.Sent, ""
 			break
 		}
+		p.saidOf(proxy, poll)
 		if poll.Sent[proxy.ID] != nil {
 			p.notYet(proxy)
 		}

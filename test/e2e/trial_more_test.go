@@ -83,6 +83,28 @@ spec:
 		now(ctx, ask, behind)
 	})
 
+	It("says what to do where istiod can't tell what it sends", func(ctx SpecContext) {
+		gw := s.gateway(ctx, "gateway", 1)
+		native := fmt.Sprintf(`
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: native, namespace: %s}
+spec:
+  url: %s
+  selector: {matchLabels: {istio: %s}}
+`, s.namespace, world.Modules.URL(story.HelloWorldPath), gw.Label)
+		Expect(chain.Apply(ctx, world.Cluster.Config, native)).To(Succeed())
+		eventually(ctx, gw.get(protected, ""), and(served, greeted))
+		s.create(ctx, "auth", basicAuth(gw.selector()))
+		Eventually(ctx, func() []metav1.Condition { return s.read(ctx, "auth").Status.Conditions }).WithTimeout(patience).
+			Should(ContainElement(And(HaveField("Type", wasmv1alpha1.ConditionReady), HaveField("Message", And(
+				ContainSubstring("can't say what it sends to proxy "+gw.ID), ContainSubstring("pluginConfig: {comment: none}"))))))
+		now(ctx, gw.get(protected, ""), served)
+		Expect(chain.Apply(ctx, world.Cluster.Config, native+"  pluginConfig: {comment: none}\n")).To(Succeed())
+		s.runs(ctx, "auth", 1)
+		now(ctx, gw.get(protected, ""), unauthorized)
+	})
+
 	It("lets no request of a running plugin pass unfiltered", func(ctx SpecContext) {
 		gw := s.gateway(ctx, "gateway", 1)
 		s.create(ctx, "auth", basicAuth(gw.selector()))
