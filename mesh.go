@@ -13,10 +13,11 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
-// readRootNamespace reads rootNamespace from Istio's mesh config. Istio's own default for it is istiod's namespace.
+// readRootNamespace reads rootNamespace from Istio's mesh config.
 func readRootNamespace(ctx context.Context, reader client.Reader, key types.NamespacedName) (string, error) {
 	configMap := &corev1.ConfigMap{}
 	if err := reader.Get(ctx, key, configMap); err != nil {
@@ -26,16 +27,11 @@ func readRootNamespace(ctx context.Context, reader client.Reader, key types.Name
 		}
 		return "", fmt.Errorf("read Istio's mesh config from ConfigMap %s: %w; name another with --mesh-config, or grant get on it", key, err)
 	}
-	var mesh struct {
-		RootNamespace string `json:"rootNamespace"`
-	}
-	if err := yaml.Unmarshal([]byte(configMap.Data["mesh"]), &mesh); err != nil {
+	root, err := translate.RootNamespace(configMap.Data["mesh"], key.Namespace)
+	if err != nil {
 		return "", fmt.Errorf("read Istio's mesh config: key mesh of ConfigMap %s isn't YAML: %w", key, err)
 	}
-	if mesh.RootNamespace == "" {
-		return key.Namespace, nil
-	}
-	return mesh.RootNamespace, nil
+	return root, nil
 }
 
 // warnings logs what the API server warns of, but for what Istio says of every EnvoyFilter.

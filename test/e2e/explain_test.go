@@ -39,10 +39,7 @@ var _ = Describe("wasmctl explain", Ordered, func() {
 		gw = s.gateway(ctx, "explained", 2)
 		s.virtualHosts(ctx, gw)
 		wasmctl = filepath.Join(GinkgoT().TempDir(), "wasmctl")
-		build := exec.CommandContext(ctx, "go", "build", "-o", wasmctl, "./cmd/wasmctl")
-		build.Dir = world.Root
-		out, err := build.CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(out))
+		buildWasmctl(ctx, wasmctl)
 	})
 
 	// run returns what explain says of a plugin, in a form.

@@ -34,9 +34,7 @@ func newTerminal(ctx context.Context, namespace string) *terminal {
 	GinkgoHelper()
 	home := GinkgoT().TempDir()
 	t := &terminal{dir: home}
-	build := exec.CommandContext(ctx, filepath.Join(world.Root, "hack", "build.sh"), filepath.Join(home, "bin", "wasmctl"), "./cmd/wasmctl")
-	out, err := build.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(out))
+	buildWasmctl(ctx, filepath.Join(home, "bin", "wasmctl"))
 	kubeconfig, err := os.ReadFile(world.Cluster.Kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	t.file("kubeconfig", kubeconfig)
@@ -47,6 +45,13 @@ func newTerminal(ctx context.Context, namespace string) *terminal {
 	_, err = t.quiet(ctx, "kubectl config set-context --current --namespace "+namespace)
 	Expect(err).NotTo(HaveOccurred())
 	return t
+}
+
+// buildWasmctl makes the program as it is released.
+func buildWasmctl(ctx context.Context, path string) {
+	GinkgoHelper()
+	out, err := exec.CommandContext(ctx, filepath.Join(world.Root, "hack", "build.sh"), path, "./cmd/wasmctl").CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
 }
 
 func (t *terminal) file(name string, content []byte) {

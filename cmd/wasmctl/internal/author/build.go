@@ -24,8 +24,6 @@ import (
 const (
 	// moduleName is that of the module in a plugin's folder.
 	moduleName = "filter.wasm"
-	// maxModule is what the operator takes, and Istio's agent by default.
-	maxModule = 256 << 20
 )
 
 type buildOptions struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
 	"github.com/solarmesh/wasmplugin-operator/internal/scaffold"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 // graceful is how long a compiler that is stopped may take to tidy up.
@@ -114,8 +115,8 @@ func readModule(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the compiler made no module: %w", err)
 	}
-	if info.Size() > maxModule {
-		return nil, cli.Refused("the module that was built has %d bytes; the operator takes %d at most", info.Size(), maxModule)
+	if info.Size() > store.MaxModule {
+		return nil, cli.Refused("the module that was built has %d bytes; the operator takes %d at most", info.Size(), store.MaxModule)
 	}
 	content, err := os.ReadFile(path) //nolint:gosec // the compiler made it
 	if err != nil {

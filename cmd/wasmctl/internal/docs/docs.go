@@ -60,7 +60,7 @@ func run(root *cobra.Command, form, folder string) error {
 		return fmt.Errorf("make the folder: %w", err)
 	}
 	for name, content := range pages {
-		if err := replace(filepath.Join(folder, name), content); err != nil {
+		if err := cli.Replace(filepath.Join(folder, name), content); err != nil {
 			return fmt.Errorf("write %s: %w", filepath.Join(folder, name), err)
 		}
 	}
@@ -106,21 +106,4 @@ func neutral(cmd *cobra.Command) {
 			flag.DefValue = "$HOME" + filepath.ToSlash(rest)
 		}
 	})
-}
-
-// replace writes a file under another name first, so that none is ever half-written.
-func replace(path string, content []byte) error {
-	written, err := os.CreateTemp(filepath.Dir(path), ".page-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(written.Name()) // where the renaming wasn't reached
-	if _, err := written.Write(content); err != nil {
-		_ = written.Close()
-		return err
-	}
-	if err := errors.Join(written.Chmod(0o644), written.Close()); err != nil {
-		return err
-	}
-	return os.Rename(written.Name(), path)
 }

@@ -12,31 +12,32 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
-func isPlugin(h head) bool {
+func isPlugin(h cli.Head) bool {
 	return h.Kind == translate.PluginKind.Kind && h.APIVersion == translate.PluginKind.GroupVersion().String()
 }
 
 // resembles says whether an object was meant to be a WasmPlugin of ours, or is what others have in its place.
-func resembles(h head) bool {
+func resembles(h cli.Head) bool {
 	group, _, _ := strings.Cut(h.APIVersion, "/")
 	return h.Kind == translate.PluginKind.Kind || group == translate.PluginKind.Group || (group == istioGroup && h.Kind == "TrafficExtension")
 }
 
 // decodePlugin reads a WasmPlugin and finds what has no meaning there.
-func decodePlugin(d document) judged {
-	result := judged{document: d}
-	foreign := !isPlugin(d.head)
+func decodePlugin(d cli.Document) judged {
+	result := judged{Document: d}
+	foreign := !isPlugin(d.Head)
 	if foreign {
-		result.problems = append(result.problems, foreignKind(d.head))
+		result.problems = append(result.problems, foreignKind(d.Head))
 		if d.Kind != translate.PluginKind.Kind {
 			return result // its fields are others
 		}
 	}
 	plugin := &wasmv1alpha1.WasmPlugin{}
-	strict, err := kjson.UnmarshalStrict(d.json, plugin)
+	strict, err := kjson.UnmarshalStrict(d.JSON, plugin)
 	if err != nil {
 		result.problems = append(result.problems, wrongType(err))
 		return result

@@ -30,9 +30,9 @@ func FuzzValidate(f *testing.F) {
 			t.Errorf("exit %d", code)
 		}
 		documents := 0
-		for _, text := range split("stdin", input) {
-			for _, document := range parse(text, "default") {
-				if document.json == nil || isPlugin(document.head) || resembles(document.head) {
+		for _, text := range cli.Split("stdin", input) {
+			for _, document := range cli.Parse(text, "default") {
+				if document.JSON == nil || isPlugin(document.Head) || resembles(document.Head) {
 					documents++
 				}
 			}

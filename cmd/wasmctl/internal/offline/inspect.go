@@ -140,7 +140,7 @@ func (o inspectOptions) signatures(ctx context.Context, fetcher *fetcher, found 
 func (o inspectOptions) verify(found *Inspected, digests []string, attached []module.Attachment) error {
 	pem, err := os.ReadFile(o.key)
 	if err != nil {
-		return fmt.Errorf("--key: %w", fileError(err))
+		return fmt.Errorf("--key: %w", cli.FileError(err))
 	}
 	found.VerifiedBy, err = signature.Policy{Keys: []signature.Key{{Name: o.key, PEM: pem}}}.Verify(digests, attached)
 	if module.KindOf(err) == module.NotSigned {
@@ -164,13 +164,13 @@ func (o inspectOptions) local(_ context.Context, file string, _ io.Writer) (*Ins
 	}
 	opened, err := os.Open(file) //nolint:gosec // The user names it.
 	if err != nil {
-		return nil, fileError(err)
+		return nil, cli.FileError(err)
 	}
 	defer func() { _ = opened.Close() }()
 	content, err := io.ReadAll(io.LimitReader(opened, store.MaxModule+1))
 	switch {
 	case err != nil:
-		return nil, fileError(err)
+		return nil, cli.FileError(err)
 	case len(content) > store.MaxModule:
 		return nil, cli.Refused("%s is larger than %d MiB, which is the most that Istio's agent loads", file, store.MaxModule>>20)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -43,7 +44,7 @@ func hintFor(field string) (string, bool) {
 }
 
 // foreignKind says what to write instead of a kind that isn't ours.
-func foreignKind(h head) problem {
+func foreignKind(h cli.Head) problem {
 	ours := translate.PluginKind.GroupVersion().String()
 	group, _, _ := strings.Cut(h.APIVersion, "/")
 	switch {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -40,14 +41,14 @@ type Verdict struct {
 	// Module is set where it was fetched.
 	Module *ModuleFacts `json:"module,omitempty"`
 
-	head head
+	head cli.Head
 	// partly: something stands in for sources of rules that the input lacks.
 	partly bool
 }
 
 func newVerdict(d judged) Verdict {
 	return Verdict{
-		Place: d.place, Kind: d.Kind, Namespace: d.Metadata.Namespace, Name: d.Metadata.Name, Result: ResultGood, head: d.head,
+		Place: d.Place, Kind: d.Kind, Namespace: d.Metadata.Namespace, Name: d.Metadata.Name, Result: ResultGood, head: d.Head,
 	}
 }
 
@@ -75,7 +76,7 @@ func (j judge) of(document judged) (Verdict, rendered, error) {
 	result := newVerdict(document)
 	if document.plugin == nil {
 		reason := reasonUnreadable
-		if document.json != nil {
+		if document.JSON != nil {
 			reason = reasonInvalid
 		}
 		result.refuse(reason, document.problems...)
@@ -95,7 +96,7 @@ func (j judge) of(document judged) (Verdict, rendered, error) {
 		return result, rendered{}, nil
 	}
 	if err != nil {
-		return result, rendered{}, fmt.Errorf("%s: %w", document.place, err)
+		return result, rendered{}, fmt.Errorf("%s: %w", document.Place, err)
 	}
 	result.Notes = append(result.Notes, pair.Notes...)
 	return result, rendered{in, pair}, nil

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -22,7 +23,7 @@ type manifests struct {
 	// all are the documents that are judged, in order: WasmPlugins, what was meant to be one, and what can't be read.
 	all []judged
 	// skipped are objects that are none of our business.
-	skipped []document
+	skipped []cli.Document
 	// values are those of ConfigMaps and Secrets.
 	values map[source]rules.Content
 	// pullSecrets are of type kubernetes.io/dockerconfigjson.
@@ -37,7 +38,7 @@ type source struct {
 
 // judged is a document with what is wrong with it so far.
 type judged struct {
-	document
+	cli.Document
 	// plugin is nil where there are problems.
 	plugin   *wasmv1alpha1.WasmPlugin
 	problems []problem
@@ -61,13 +62,13 @@ var errNothing = errors.New("there is no WasmPlugin in the input; check the file
 
 // readManifests reads files and sorts what is in them.
 func readManifests(ctx context.Context, in io.Reader, options inputOptions) (*manifests, error) {
-	texts, err := readTexts(ctx, in, options.files)
+	texts, err := cli.ReadTexts(ctx, in, options.files)
 	if err != nil {
 		return nil, err
 	}
 	m := &manifests{values: map[source]rules.Content{}, pullSecrets: map[types.NamespacedName][]byte{}}
 	for _, text := range texts {
-		for _, document := range parse(text, options.namespace) {
+		for _, document := range cli.Parse(text, options.namespace) {
 			m.sort(document)
 		}
 	}
@@ -77,39 +78,39 @@ func readManifests(ctx context.Context, in io.Reader, options inputOptions) (*ma
 	return m, ctx.Err()
 }
 
-func (m *manifests) sort(d document) {
+func (m *manifests) sort(d cli.Document) {
 	switch {
-	case d.json == nil:
-		m.refuse(d, problem{Message: d.unreadable})
+	case d.JSON == nil:
+		m.refuse(d, problem{Message: d.Unreadable})
 	case d.APIVersion == "v1" && (d.Kind == string(rules.ConfigMap) || d.Kind == string(rules.Secret)):
 		if err := m.addSource(d); err != nil {
 			m.refuse(d, *err)
 		}
-	case isPlugin(d.head) || resembles(d.head):
+	case isPlugin(d.Head) || resembles(d.Head):
 		m.all = append(m.all, decodePlugin(d))
 	default:
 		m.skipped = append(m.skipped, d)
 	}
 }
 
-func (m *manifests) refuse(d document, problems ...problem) {
-	m.all = append(m.all, judged{document: d, problems: problems})
+func (m *manifests) refuse(d cli.Document, problems ...problem) {
+	m.all = append(m.all, judged{Document: d, problems: problems})
 }
 
 // addSource keeps the values that the API server would give to the operator. What is wrong is never quoted: it may be a
 // password.
-func (m *manifests) addSource(d document) *problem {
+func (m *manifests) addSource(d cli.Document) *problem {
 	key := source{d.Metadata.Namespace, rules.Object{Kind: rules.Kind(d.Kind), Name: d.Metadata.Name}}
 	if d.Kind == string(rules.ConfigMap) {
 		var object corev1.ConfigMap
-		if err := json.Unmarshal(d.json, &object); err != nil {
+		if err := json.Unmarshal(d.JSON, &object); err != nil {
 			return &problem{Message: "is no ConfigMap: data takes text in quotes, binaryData base64"}
 		}
 		m.values[key] = rules.Content{Data: rules.Texts(object.Data, object.BinaryData)}
 		return nil
 	}
 	var object corev1.Secret
-	if err := json.Unmarshal(d.json, &object); err != nil {
+	if err := json.Unmarshal(d.JSON, &object); err != nil {
 		return &problem{Message: "is no Secret: data takes base64, stringData text in quotes"}
 	}
 	data := rules.Texts(object.StringData, object.Data)

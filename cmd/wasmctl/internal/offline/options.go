@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -114,7 +115,7 @@ func (o *fetchOptions) open() (*fetcher, error) {
 	if o.caFile != "" {
 		pem, err := os.ReadFile(o.caFile)
 		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", fileError(err))
+			return nil, fmt.Errorf("--ca-file: %w", cli.FileError(err))
 		}
 		if options.RootCAs, err = module.CertPool(pem); err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
@@ -123,7 +124,7 @@ func (o *fetchOptions) open() (*fetcher, error) {
 	if o.pullSecretFile != "" {
 		var err error
 		if opened.pullSecret, err = os.ReadFile(o.pullSecretFile); err != nil {
-			return nil, fmt.Errorf("--pull-secret-file: %w", fileError(err))
+			return nil, fmt.Errorf("--pull-secret-file: %w", cli.FileError(err))
 		}
 	}
 	opened.modules = module.New(options)

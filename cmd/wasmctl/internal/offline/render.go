@@ -72,7 +72,7 @@ func (o renderOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wri
 func warn(ctx context.Context, document judged, errOut io.Writer) error {
 	problems, err := schemaProblems(ctx, document)
 	for _, problem := range problems {
-		cli.Comment(errOut, document.head.String(), "An API server refuses this: "+problem.String())
+		cli.Comment(errOut, document.String(), "An API server refuses this: "+problem.String())
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (r rendered) objects(document judged, errOut io.Writer) []*unstructured.Uns
 		if r.in.Plugin.UID == "" {
 			half.Object.SetOwnerReferences(nil)
 			if spec, err := cli.JSON(half.Object.Object["spec"]); err == nil && strings.Contains(string(spec), generationVariable) {
-				cli.Comment(errOut, document.head.String(), fmt.Sprintf("Rendered as generation %d; the operator writes that of the cluster into %s.", document.plugin.Generation, generationVariable))
+				cli.Comment(errOut, document.String(), fmt.Sprintf("Rendered as generation %d; the operator writes that of the cluster into %s.", document.plugin.Generation, generationVariable))
 			}
 		}
 		objects = append(objects, half.Object)

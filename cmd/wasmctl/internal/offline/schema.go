@@ -55,8 +55,8 @@ var newAPIServer = sync.OnceValues(func() (*apiServer, error) {
 // judge returns what the API server would refuse. It quotes no values: a URL may hold a password, and rules may.
 func (s *apiServer) judge(ctx context.Context, plugin judged) ([]problem, error) {
 	var object map[string]any
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(plugin.json, &object); err != nil {
-		return nil, fmt.Errorf("read %s: %w", plugin.place, err)
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(plugin.JSON, &object); err != nil {
+		return nil, fmt.Errorf("read %s: %w", plugin.Place, err)
 	}
 	found := apivalidation.ValidateObjectMeta(&plugin.plugin.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	found = append(found, validation.ValidateCustomResource(nil, object, s.values)...)

@@ -85,7 +85,7 @@ func (o validateOptions) run(ctx context.Context, in io.Reader, out, errOut io.W
 		return err
 	}
 	for _, skipped := range input.skipped {
-		cli.Comment(errOut, skipped.place, skipped.head.String()+" is no WasmPlugin, and was not looked at.")
+		cli.Comment(errOut, skipped.Place, skipped.String()+" is no WasmPlugin, and was not looked at.")
 	}
 	if err := cli.Write(out, content); err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 // operatorLabels are those of the operator's Deployment, in the chart and in the manifests.
@@ -87,14 +88,9 @@ func (c *cluster) rootNamespace(ctx context.Context, meshConfig string) (string,
 	if err != nil {
 		return "", fmt.Errorf("reads Istio's mesh config, which this user can't: %w", err)
 	}
-	var mesh struct {
-		RootNamespace string `json:"rootNamespace"`
-	}
-	if err := yaml.Unmarshal([]byte(object.Data["mesh"]), &mesh); err != nil {
+	root, err := translate.RootNamespace(object.Data["mesh"], namespace)
+	if err != nil {
 		return "", errors.New("reads Istio's mesh config, which is no YAML")
 	}
-	if mesh.RootNamespace == "" {
-		return namespace, nil
-	}
-	return mesh.RootNamespace, nil
+	return root, nil
 }

@@ -14,13 +14,12 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 const (
 	moduleName  = "filter.wasm"
 	casePattern = "testdata/*.http"
-	// maxModuleSize is more than any proxy would start.
-	maxModuleSize = 256 << 20
 )
 
 // plugin is a module with its cases.
@@ -94,7 +93,7 @@ func readConfig(dir string) (*runtimeconfig.Config, error) {
 }
 
 func readModule(path string) ([]byte, error) {
-	module, err := readFile(path, maxModuleSize)
+	module, err := readFile(path, store.MaxModule)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no module %s; run wasmctl build first, or name one with --module", path)
 	}

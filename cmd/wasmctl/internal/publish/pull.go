@@ -8,15 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/offline"
 )
-
-const moduleMode = 0o644
 
 type pullOptions struct {
 	offline.Fetching
@@ -76,22 +73,10 @@ func (o pullOptions) run(ctx context.Context, reference string, out io.Writer) e
 	return cli.Write(out, words)
 }
 
-// replace writes a file under another name first, so that there is never half of it.
+// replace writes a module to a file, which may be there already.
 func replace(file string, content []byte) error {
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return errors.New("it is no regular file")
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(moduleMode), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-	}
-	return err
+	return cli.Replace(file, content)
 }
