@@ -102,6 +102,7 @@ func (s *roll) proxies() status.Proxies {
 	seen := status.Proxies{
 		Progress: status.Progress(s.decision.Phase), Stands: s.state.Standing != "" && !s.children.Silenced(s.pair),
 		Matched: report.Matched, Idle: report.Idle, Waiting: report.Waiting, Unread: report.Unread,
+		Fullest: report.Fullest, Plugins: report.Plugins,
 	}
 	if s.decision.Phase == rollout.InForce {
 		seen.Programmed, seen.Uncertain = report.Programmed, report.Uncertain

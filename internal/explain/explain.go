@@ -103,6 +103,8 @@ type Proxy struct {
 	Listeners  Answer `json:"listeners"`
 	// Ambiguous says that it has several connections now, of which it isn't known which one this is of.
 	Ambiguous bool `json:"ambiguous,omitempty"`
+	// Plugins is how many plugins of this operator it asks for.
+	Plugins int `json:"plugins,omitempty"`
 	// View is the index of what it has; -1 where istiod wasn't asked.
 	View int `json:"view"`
 }
@@ -183,7 +185,7 @@ func (e *explainer) add(istiod Istiod) error {
 	}
 	for _, proxy := range e.in.Matched(istiod) {
 		matched := Proxy{
-			ID: proxy.ID, Type: proxy.Type, Version: proxy.Version, Istiod: istiod.Name, Ambiguous: proxy.Ambiguous, View: -1,
+			ID: proxy.ID, Type: proxy.Type, Version: proxy.Version, Istiod: istiod.Name, Ambiguous: proxy.Ambiguous, Plugins: proxy.Plugins, View: -1,
 			Extensions: e.answer(proxy.Extensions), Listeners: e.answer(proxy.Listeners),
 		}
 		dump, asked := istiod.Dumps[proxy.Connection]

@@ -141,6 +141,7 @@ func TestSaysWhatMakesAPluginNotRun(t *testing.T) {
 		"not asked":        {"bad", func(in *Input) { in.Istiods[0].Dumps = nil }, WarnNotAsked, []string{"1 matched"}, []string{WarnNotInChain}},
 		"old status":       {"bad", func(in *Input) { in.Plugin.Generation = 3 }, WarnStale, []string{"generation 0", "of 3"}, nil},
 		"several":          {"bad", func(in *Input) { ambiguous(in) }, WarnSeveralStands, []string{"bad-gw.shop"}, nil},
+		"a crowd":          {"bad", func(in *Input) { crowd(in) }, WarnCrowded, []string{"more than 50", "bad-gw.shop (51)"}, nil},
 		"no such port":     {"bad", func(in *Input) { without(in, "wasm.solarmesh.io/shop.bad") }, WarnNotInChain, []string{"bad-gw.shop"}, []string{WarnAnchorAbsent}},
 		"an absent anchor": {"anchored", nil, WarnAnchorAbsent, []string{"jwt_authn", "0.0.0.0_8080"}, []string{WarnNotInChain}},
 		"on trial only":    {"new", nil, WarnTrialOnly, []string{"shop-gw-a.shop"}, []string{WarnNotInChain, WarnOff}},
@@ -204,6 +205,12 @@ func twice(in *Input) {
 func ambiguous(in *Input) {
 	for i := range in.Istiods[0].Proxies {
 		in.Istiods[0].Proxies[i].Ambiguous = true
+	}
+}
+
+func crowd(in *Input) {
+	for i := range in.Istiods[0].Proxies {
+		in.Istiods[0].Proxies[i].Plugins = 51
 	}
 }
 

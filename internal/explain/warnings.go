@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/solarmesh/wasmplugin-operator/internal/status"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
@@ -31,6 +32,7 @@ const (
 	WarnOldProxy      = "ProxyTooOld"
 	WarnOverride      = "OverrideMatchesNothing"
 	WarnSeveralStands = "SeveralConnections"
+	WarnCrowded       = "Crowded"
 )
 
 func (e *explainer) note(when bool, reason, format string, args ...any) {
@@ -49,13 +51,17 @@ func (e *explainer) warn() {
 	}
 	e.warnOfOverrides()
 	e.note(len(e.tooOld) > 0, WarnOldProxy, "%s would match, but for its version: the plugin is for proxies of Istio 1.%d and later", some(e.tooOld), e.reach.MinimumMinor)
-	var ambiguous []string
+	var ambiguous, crowded []string
 	for _, proxy := range e.report.Proxies {
 		if proxy.Ambiguous {
 			ambiguous = append(ambiguous, proxy.ID)
 		}
+		if proxy.Plugins > status.Crowd {
+			crowded = append(crowded, fmt.Sprintf("%s (%d)", proxy.ID, proxy.Plugins))
+		}
 	}
 	e.note(len(ambiguous) > 0, WarnSeveralStands, "%s has several connections to istiod right now; ask again", some(ambiguous))
+	e.note(len(crowded) > 0, WarnCrowded, "more than %d plugins of this operator are in %s: istiod's work for each push grows with the square of that", status.Crowd, some(crowded))
 }
 
 func (e *explainer) warnOfMesh() {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	networkwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/wasm/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
 
 // Proxy is what an istiod says of a proxy that is connected to it.
@@ -32,6 +35,8 @@ type Proxy struct {
 	Connection string
 	// Watches are the names of the configurations that it asks for (ECDS).
 	Watches map[string]bool
+	// Plugins is how many of this operator's plugins those are of.
+	Plugins int
 	// Extensions and Listeners are what became of those (ECDS), and of its listeners (LDS).
 	Extensions, Listeners TypeState
 	// Push is the number of the last push that reached it, whatever its type.
@@ -112,9 +117,10 @@ func DecodeProxies(adsz, syncz []byte) ([]Proxy, error) {
 			continue
 		}
 		at[id] = len(proxies)
+		watches := client.Watches[extensionType]
 		proxies = append(proxies, Proxy{
 			ID: id, Cluster: state.Cluster, Namespace: client.Metadata.Namespace, Type: state.Type, Version: client.Metadata.Version,
-			Labels: client.Labels, ConnectedAt: client.ConnectedAt, Connection: client.ConnectionID, Watches: setOf(client.Watches[extensionType]),
+			Labels: client.Labels, ConnectedAt: client.ConnectedAt, Connection: client.ConnectionID, Watches: setOf(watches), Plugins: translate.PluginsIn(slices.Values(watches)),
 			Extensions: state.of(extensionType), Listeners: state.of(listenerType), Push: state.push(), Ambiguous: several[id],
 			Statistics: client.Metadata.statistics(client.Address),
 		})

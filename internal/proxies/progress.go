@@ -25,6 +25,8 @@ type progress struct {
 	// doubt says that it was sent something of which it isn't known what it said: then what it acknowledged since may hide a
 	// refusal.
 	doubt bool
+	// plugins is how many plugins of this operator it asks for.
+	plugins int
 	// unsaid is why istiod can't say what it sends the proxy.
 	unsaid string
 }

@@ -22,6 +22,10 @@ type Report struct {
 	Uncertain int
 	// Unread are the istiods whose proxies aren't known now, and why; also why what a proxy is sent can't be known.
 	Unread []string
+	// Fullest is the matched proxy with the most plugins of this operator, Plugins how many those are. A change of them is no
+	// news: else one more plugin in a proxy would change the status of all the others there.
+	Fullest string
+	Plugins int
 	// Age is the time since the first poll, 0 for none; Waited how long the one of Waiting and Blocked has been known that
 	// was known first.
 	Age, Waited time.Duration
@@ -62,6 +66,9 @@ func (r *Report) add(id string, p *progress) {
 		return
 	}
 	r.Matched++
+	if p.plugins > r.Plugins {
+		r.Fullest, r.Plugins = id, p.plugins
+	}
 	switch p.state {
 	case programmed:
 		r.Programmed++

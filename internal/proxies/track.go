@@ -119,7 +119,7 @@ func (t *Track) progressOf(proxy Proxy, poll Poll) *progress {
 		}
 		t.proxies[proxy.ID] = p
 	}
-	p.istiod, p.connected = poll.Istiod, proxy.ConnectedAt
+	p.istiod, p.connected, p.plugins = poll.Istiod, proxy.ConnectedAt, proxy.Plugins
 	return p
 }
 

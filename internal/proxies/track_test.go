@@ -221,3 +221,17 @@ func TestNoListener(t *testing.T) {
 	m.proxies["a"].Watches = map[string]bool{}
 	m.want("it loses it", m.poll(2), 0, 0)
 }
+
+// TestFullest: the proxy with the most plugins is known, and one more of them is no news.
+func TestFullest(t *testing.T) {
+	m := newMesh(t, false, "a", "b")
+	m.proxies["b"].Plugins = 51
+	before := m.poll(1)
+	if before.Fullest != "b.shop" || before.Plugins != 51 {
+		t.Errorf("got %+v", before)
+	}
+	m.proxies["b"].Plugins++
+	if after := m.poll(1); after.Plugins != 52 || !before.equal(after) {
+		t.Errorf("after one more: %+v", after)
+	}
+}

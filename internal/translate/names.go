@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,18 @@ func resourceName(plugin *wasmv1alpha1.WasmPlugin) string {
 		name += "~network"
 	}
 	return name
+}
+
+// PluginsIn counts the plugins of this operator by the names that a proxy discovers.
+func PluginsIn(names iter.Seq[string]) int {
+	plugins := map[string]struct{}{}
+	for name := range names {
+		if plugin, ours := strings.CutPrefix(name, "wasm.solarmesh.io/"); ours {
+			plugin, _, _ = strings.Cut(plugin, "~") // instances of one plugin begin alike
+			plugins[plugin] = struct{}{}
+		}
+	}
+	return len(plugins)
 }
 
 // vmID keeps the plugin's VM apart from those of other plugins, since a trap stops all that share a VM. The hash covers

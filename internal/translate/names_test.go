@@ -47,3 +47,13 @@ func TestNamesOfHalves(t *testing.T) {
 		}
 	}
 }
+
+func TestPluginsIn(t *testing.T) {
+	names := []string{
+		"istio-system.native", "wasm.solarmesh.io/shop.a", "wasm.solarmesh.io/shop.a~0123456789ab.2", "wasm.solarmesh.io/shop.a~network",
+		"wasm.solarmesh.io/shop.b~trial~0a~gateway", "wasm.solarmesh.io/front.a", "envoy.filters.http.cors",
+	}
+	if got := translate.PluginsIn(slices.Values(names)); got != 3 {
+		t.Errorf("%d plugins, want shop/a, shop/b and front/a", got)
+	}
+}
