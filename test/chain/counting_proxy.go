@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -30,10 +31,12 @@ type CountingProxy struct {
 	server  *http.Server
 	forward http.Handler
 
+	received, sent atomic.Int64
+
 	mu          sync.Mutex
 	requests    []Request
 	intercept   Intercept
-	connections int
+	connections map[net.Conn]struct{}
 }
 
 // Request is one that came to a CountingProxy, whatever became of it.
@@ -61,7 +64,7 @@ func StartCountingProxy(config *rest.Config) (*CountingProxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no port for the counting proxy: %w", err)
 	}
-	p := &CountingProxy{URL: "http://" + listener.Addr().String()}
+	p := &CountingProxy{URL: "http://" + listener.Addr().String(), connections: map[net.Conn]struct{}{}}
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -69,7 +72,7 @@ func StartCountingProxy(config *rest.Config) (*CountingProxy, error) {
 		ErrorLog:      log.New(io.Discard, "", 0),
 	}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), ConnState: p.count}
-	go p.server.Serve(listener) //nolint:errcheck // It ends with Close.
+	go p.server.Serve(countingListener{listener, p}) //nolint:errcheck // It ends with Close.
 	return p, nil
 }
 
@@ -84,19 +87,31 @@ func (p *CountingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if intercept != nil && intercept(w, r) {
 		return
 	}
-	p.forward.ServeHTTP(w, r)
+	p.Forward(w, r)
 }
 
+// Forward passes a request to the server and the answer to w. An Intercept calls it to see or change either.
+func (p *CountingProxy) Forward(w http.ResponseWriter, r *http.Request) { p.forward.ServeHTTP(w, r) }
+
 // count follows the connections of clients.
-func (p *CountingProxy) count(_ net.Conn, state http.ConnState) {
+func (p *CountingProxy) count(connection net.Conn, state http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		p.connections++
+		p.connections[connection] = struct{}{}
 	case http.StateClosed, http.StateHijacked:
-		p.connections--
+		delete(p.connections, connection)
 	default: // it stays open
+	}
+}
+
+// Cut resets every connection of a client, whatever goes through it. New ones are accepted.
+func (p *CountingProxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for connection := range p.connections {
+		_ = connection.Close() // it may have ended by itself
 	}
 }
 
@@ -104,7 +119,12 @@ func (p *CountingProxy) count(_ net.Conn, state http.ConnState) {
 func (p *CountingProxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.connections
+	return len(p.connections)
+}
+
+// Bytes are those that clients sent and were sent since the start, headers and watches included.
+func (p *CountingProxy) Bytes() (fromClients, toClients int64) {
+	return p.received.Load(), p.sent.Load()
 }
 
 // Requests are those that came since the start or the last Reset, in their order.
@@ -147,6 +167,38 @@ func (p *CountingProxy) Close() error {
 		return fmt.Errorf("the counting proxy did not end: %w", err)
 	}
 	return nil
+}
+
+// countingListener counts the bytes of the connections that it accepts.
+type countingListener struct {
+	net.Listener
+	proxy *CountingProxy
+}
+
+// Accept makes it a net.Listener.
+func (l countingListener) Accept() (net.Conn, error) {
+	connection, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countedConnection{connection, l.proxy}, nil
+}
+
+type countedConnection struct {
+	net.Conn
+	proxy *CountingProxy
+}
+
+func (c countedConnection) Read(buffer []byte) (int, error) {
+	n, err := c.Conn.Read(buffer)
+	c.proxy.received.Add(int64(n))
+	return n, err
+}
+
+func (c countedConnection) Write(buffer []byte) (int, error) {
+	n, err := c.Conn.Write(buffer)
+	c.proxy.sent.Add(int64(n))
+	return n, err
 }
 
 // FailWith answers the requests that match with an HTTP status and the API server's form of an error.

@@ -125,3 +125,23 @@ func TestCountingProxyStreams(t *testing.T) {
 		t.Error("the stream ended as if it were complete, although the proxy was closed")
 	}
 }
+
+func TestCountingProxyCountsBytesAndCuts(t *testing.T) {
+	proxy := countedServer(t)
+	send(t, proxy, http.MethodGet, "/a", "")
+	received, sent := proxy.Bytes()
+	send(t, proxy, http.MethodPost, "/a", strings.Repeat("x", 1000))
+	if moreReceived, moreSent := proxy.Bytes(); moreReceived-received < 1000 || moreSent-sent < 1000 {
+		t.Errorf("1,000 bytes and their echo count as %d and %d", moreReceived-received, moreSent-sent)
+	}
+	arrived := make(chan struct{})
+	proxy.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		close(arrived)
+		<-r.Context().Done()
+		return true
+	})
+	go func() { <-arrived; proxy.Cut() }()
+	if answer, err := (Probe{URL: proxy.URL + "/b"}).Do(t.Context()); err == nil {
+		t.Errorf("a request whose connection was cut got %v", answer)
+	}
+}
