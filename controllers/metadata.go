@@ -3,8 +3,6 @@
 package controllers
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,13 +33,11 @@ func CacheByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// trimPlugin keeps of managedFields what is about the status: what we reported, and what others put beside it.
+// trimPlugin keeps of managedFields what they tell of the status.
 func trimPlugin(object any) (any, error) {
 	if plugin, ok := object.(*metav1.PartialObjectMetadata); ok {
 		trim(plugin)
-		plugin.ManagedFields = slices.DeleteFunc(plugin.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-			return !isStatus(entry)
-		})
+		keepTold(plugin)
 	}
 	return object, nil
 }

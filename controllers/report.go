@@ -28,7 +28,7 @@ func (r *WasmPluginReconciler) report(ctx context.Context, plugin *wasmv1alpha1.
 	}
 	current := plugin.Status
 	next := status.Of(observation, current, metav1.Now())
-	if status.Equal(current, next) && reportedBy(plugin.ManagedFields, next.EnvoyFilters) {
+	if status.Equal(current, next) && statusTold(plugin.ManagedFields).isOf(next.EnvoyFilters) {
 		return 0, nil
 	}
 	wait, err := r.writeStatus(ctx, plugin, next)
@@ -54,7 +54,7 @@ func (r *WasmPluginReconciler) writeStatus(ctx context.Context, plugin *wasmv1al
 	if err := r.applyStatus(ctx, plugin, next); err != nil {
 		return 0, fmt.Errorf("write status: %w", err)
 	}
-	if !hasStrangers(plugin.ManagedFields) {
+	if !statusTold(plugin.ManagedFields).strangers {
 		return 0, nil
 	}
 	key := client.ObjectKeyFromObject(plugin)

@@ -70,11 +70,15 @@ func TestReported(t *testing.T) {
 			for _, fields := range test.others {
 				plugin.ManagedFields = append(plugin.ManagedFields, stranger(fields))
 			}
+			raw := toldBy(plugin)
 			trimmed, err := trimPlugin(plugin)
 			if err != nil {
 				t.Fatal(err)
 			}
 			owner := apply.Owner{PartialObjectMetadata: trimmed.(*metav1.PartialObjectMetadata)}
+			if kept := toldBy(owner.PartialObjectMetadata); kept.String() != raw.String() || owner.ManagedFields != nil {
+				t.Errorf("kept %q of %q", kept, raw)
+			}
 			children := apply.Children{}
 			for _, child := range standing {
 				hash, stamp, _ := strings.Cut(child.Hash, "-")

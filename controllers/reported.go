@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,24 +13,119 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 )
 
-// fieldSet is what a manager owns, as managedFields have it: fields as f:name, items of a list by their keys.
-type fieldSet map[string]fieldSet
+// reportedStatus is what a plugin's managedFields tell of its status. They are read once for each event, and not for each
+// look at the plugin: that costs more than all the rest of a look that finds nothing to do.
+type reportedStatus struct {
+	// whole: nothing that every status has was taken from us. inEffect: it says what is in force. module: it names one.
+	// waiting: it speaks of something that is to be mended. strangers: somebody else added to it.
+	whole, inEffect, module, waiting, strangers bool
+	envoyFilters                                []reportedEnvoyFilter
+}
+
+// reportedEnvoyFilter is an item of the list status.envoyFilters, which is known by its keys.
+type reportedEnvoyFilter struct{ Name, Hash string }
 
 // reported says, by metadata alone, whether the status is the one that was written for these children, and says that all is
-// well: the list status.envoyFilters has their hashes as keys, and the fields that a manager applied stand in
-// managedFields. It notices a crash between the pair and the status, and a status that somebody else changed or a backup
-// dropped.
+// well. It notices a crash between the pair and the status, and a status that somebody else changed or a backup dropped.
+// Children that are well don't tell whether what the status waits for was mended: a source that may not be read any more
+// leaves them as they are.
 func reported(plugin apply.Owner, children apply.Children) bool {
-	ours := ourStatus(plugin.ManagedFields)
-	told := plugin.Module == "" || ours["f:module"]["f:digest"] != nil
-	return told && reportedBy(plugin.ManagedFields, children.Standing(plugin)) && !waiting(ours)
+	told := toldBy(plugin.PartialObjectMetadata)
+	return (plugin.Module == "" || told.module) && told.isOf(children.Standing(plugin)) && !told.waiting
 }
 
-// reportedBy says whether the whole status is ours, and about these EnvoyFilters.
-func reportedBy(managed []metav1.ManagedFieldsEntry, standing []wasmv1alpha1.EnvoyFilterStatus) bool {
-	ours := ourStatus(managed)
-	return isWhole(ours) && names(ours, standing) && !hasStrangers(managed)
+// isOf says whether the whole status is ours, and about these EnvoyFilters.
+func (r reportedStatus) isOf(standing []wasmv1alpha1.EnvoyFilterStatus) bool {
+	if !r.whole || r.strangers || len(r.envoyFilters) != len(standing) || (!r.inEffect && len(standing) > 0) {
+		return false
+	}
+	return !slices.ContainsFunc(standing, func(child wasmv1alpha1.EnvoyFilterStatus) bool { return !r.names(child) })
 }
+
+// names says whether the status is about an EnvoyFilter, where it doesn't matter what it says of the proxies if that isn't
+// known.
+func (r reportedStatus) names(child wasmv1alpha1.EnvoyFilterStatus) bool {
+	hash, open := strings.CutSuffix(child.Hash, "+"+anyReport)
+	return slices.ContainsFunc(r.envoyFilters, func(told reportedEnvoyFilter) bool {
+		return told.Name == child.Name && (told.Hash == hash || (open && strings.HasPrefix(told.Hash, hash+"+")))
+	})
+}
+
+// toldAnnotation holds a reportedStatus in the cache, in the place of the managedFields. The API server allows no such name.
+const toldAnnotation = "wasm.solarmesh.io/~told"
+
+// keepTold replaces the managedFields by what they tell.
+func keepTold(plugin *metav1.PartialObjectMetadata) {
+	told := statusTold(plugin.ManagedFields)
+	plugin.ManagedFields = nil
+	if plugin.Annotations == nil {
+		plugin.Annotations = map[string]string{}
+	}
+	plugin.Annotations[toldAnnotation] = told.String()
+}
+
+// toldBy is what a plugin of the cache tells, or one of the API server's.
+func toldBy(plugin *metav1.PartialObjectMetadata) reportedStatus {
+	if text, kept := plugin.Annotations[toldAnnotation]; kept {
+		return parseTold(text)
+	}
+	return statusTold(plugin.ManagedFields)
+}
+
+// flags are the words of what a reportedStatus says.
+func (r *reportedStatus) flags() map[string]*bool {
+	return map[string]*bool{"whole": &r.whole, "inEffect": &r.inEffect, "module": &r.module, "waiting": &r.waiting, "strangers": &r.strangers}
+}
+
+// String is short, since it stays in memory.
+func (r reportedStatus) String() string {
+	var words []string
+	for word, says := range r.flags() {
+		if *says {
+			words = append(words, word)
+		}
+	}
+	for _, child := range r.envoyFilters {
+		words = append(words, child.Name+"="+child.Hash)
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+func parseTold(text string) reportedStatus {
+	var told reportedStatus
+	flags := told.flags()
+	for word := range strings.FieldsSeq(text) {
+		if name, hash, ok := strings.Cut(word, "="); ok {
+			told.envoyFilters = append(told.envoyFilters, reportedEnvoyFilter{name, hash})
+		} else if flag := flags[word]; flag != nil {
+			*flag = true
+		}
+	}
+	return told
+}
+
+// statusTold reads managedFields.
+func statusTold(managed []metav1.ManagedFieldsEntry) reportedStatus {
+	ours := ourStatus(managed)
+	told := reportedStatus{
+		whole:     isWhole(ours),
+		inEffect:  ours["f:delivery"] != nil && ours["f:activation"]["f:mode"] != nil && ours["f:activation"]["f:state"] != nil,
+		module:    ours["f:module"]["f:digest"] != nil,
+		waiting:   conditionFields(ours, wasmv1alpha1.ConditionStalled) != nil || conditionFields(ours, wasmv1alpha1.ConditionReconciling) != nil,
+		strangers: hasStrangers(managed, ours),
+	}
+	for field := range ours["f:envoyFilters"] {
+		var key reportedEnvoyFilter
+		if text, ok := strings.CutPrefix(field, "k:"); ok && json.Unmarshal([]byte(text), &key) == nil {
+			told.envoyFilters = append(told.envoyFilters, key)
+		}
+	}
+	return told
+}
+
+// fieldSet is what a manager owns, as managedFields have it: fields as f:name, items of a list by their keys.
+type fieldSet map[string]fieldSet
 
 // isWhole says whether nothing that every status has was taken from us.
 func isWhole(ours fieldSet) bool {
@@ -47,56 +143,16 @@ func isWhole(ours fieldSet) bool {
 	return ours["f:observedGeneration"] != nil
 }
 
-// names says whether the status is about these EnvoyFilters.
-func names(ours fieldSet, standing []wasmv1alpha1.EnvoyFilterStatus) bool {
-	if len(ours["f:envoyFilters"]) != len(standing) {
-		return false
-	}
-	for _, child := range standing {
-		if !namesOne(ours["f:envoyFilters"], child) {
-			return false
-		}
-	}
-	inEffect := ours["f:delivery"] != nil && ours["f:activation"]["f:mode"] != nil && ours["f:activation"]["f:state"] != nil
-	return inEffect || len(standing) == 0
-}
-
-// namesOne says whether the status is about an EnvoyFilter, where it doesn't matter what it says of the proxies if that isn't
-// known.
-func namesOne(ours fieldSet, child wasmv1alpha1.EnvoyFilterStatus) bool {
-	hash, open := strings.CutSuffix(child.Hash, "+"+anyReport)
-	for field := range ours {
-		var key struct{ Name, Hash string }
-		if text, ok := strings.CutPrefix(field, "k:"); !ok || json.Unmarshal([]byte(text), &key) != nil || key.Name != child.Name {
-			continue
-		}
-		if key.Hash == hash || (open && strings.HasPrefix(key.Hash, hash+"+")) {
-			return true
-		}
-	}
-	return false
-}
-
-// waiting says whether the status speaks of something that is to be mended. Children that are well don't tell whether it
-// was: a source that may not be read any more leaves them as they are.
-func waiting(ours fieldSet) bool {
-	return conditionFields(ours, wasmv1alpha1.ConditionStalled) != nil || conditionFields(ours, wasmv1alpha1.ConditionReconciling) != nil
-}
-
 func conditionFields(ours fieldSet, conditionType string) fieldSet {
 	return ours["f:conditions"][`k:{"type":"`+conditionType+`"}`]
 }
 
 // hasStrangers says whether fields stand in the status that somebody else put there and we didn't. What others own beside
 // us has our value.
-func hasStrangers(managed []metav1.ManagedFieldsEntry) bool {
-	ours := ourStatus(managed)
-	for _, entry := range managed {
-		if isStatus(entry) && !isOurStatus(entry) && statusOf(entry).goesBeyond(ours) {
-			return true
-		}
-	}
-	return false
+func hasStrangers(managed []metav1.ManagedFieldsEntry, ours fieldSet) bool {
+	return slices.ContainsFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
+		return isStatus(entry) && !isOurStatus(entry) && statusOf(entry).goesBeyond(ours)
+	})
 }
 
 func (s fieldSet) goesBeyond(ours fieldSet) bool {

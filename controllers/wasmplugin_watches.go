@@ -53,6 +53,8 @@ func (r *WasmPluginReconciler) build(manager ctrl.Manager, concurrency int) *bui
 		WatchesMetadata(partial(translate.EnvoyFilterKind), handler.EnqueueRequestsFromMapFunc(pluginsOf)).
 		WatchesRawSource(source.Func(r.sources.watches.start)).
 		WithOptions(controller.Options{
+			// A replica that waits for the lease has read all metadata when it gets it.
+			EnableWarmup:            new(true),
 			MaxConcurrentReconciles: concurrency,
 			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
