@@ -54,8 +54,12 @@ func (r reportedStatus) names(child wasmv1alpha1.EnvoyFilterStatus) bool {
 // toldAnnotation holds a reportedStatus in the cache, in the place of the managedFields. The API server allows no such name.
 const toldAnnotation = "wasm.solarmesh.io/~told"
 
-// keepTold replaces the managedFields by what they tell.
+// keepTold replaces the managedFields by what they tell. It comes twice to what a list holds (client-go 0.37: once into the
+// reflector's store and once into its queue), the second time without managedFields.
 func keepTold(plugin *metav1.PartialObjectMetadata) {
+	if _, kept := plugin.Annotations[toldAnnotation]; kept {
+		return
+	}
 	told := statusTold(plugin.ManagedFields)
 	plugin.ManagedFields = nil
 	if plugin.Annotations == nil {
