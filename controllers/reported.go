@@ -117,7 +117,7 @@ func statusTold(managed []metav1.ManagedFieldsEntry) reportedStatus {
 		inEffect:  ours["f:delivery"] != nil && ours["f:activation"]["f:mode"] != nil && ours["f:activation"]["f:state"] != nil,
 		module:    ours["f:module"]["f:digest"] != nil,
 		waiting:   conditionFields(ours, wasmv1alpha1.ConditionStalled) != nil || conditionFields(ours, wasmv1alpha1.ConditionReconciling) != nil,
-		strangers: hasStrangers(managed, ours),
+		strangers: hasStrangers(managed),
 	}
 	for field := range ours["f:envoyFilters"] {
 		var key reportedEnvoyFilter
@@ -153,9 +153,14 @@ func conditionFields(ours fieldSet, conditionType string) fieldSet {
 
 // hasStrangers says whether fields stand in the status that somebody else put there and we didn't. What others own beside
 // us has our value.
-func hasStrangers(managed []metav1.ManagedFieldsEntry, ours fieldSet) bool {
+func hasStrangers(managed []metav1.ManagedFieldsEntry) bool {
+	isStrange := func(entry metav1.ManagedFieldsEntry) bool { return isStatus(entry) && !isOurStatus(entry) }
+	if !slices.ContainsFunc(managed, isStrange) {
+		return false
+	}
+	ours := ourStatus(managed)
 	return slices.ContainsFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
-		return isStatus(entry) && !isOurStatus(entry) && statusOf(entry).goesBeyond(ours)
+		return isStrange(entry) && statusOf(entry).goesBeyond(ours)
 	})
 }
 

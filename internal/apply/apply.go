@@ -8,10 +8,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -129,13 +131,23 @@ func expectedGeneration(half translate.EnvoyFilter, child *metav1.PartialObjectM
 	}
 }
 
-// send creates without force, so that another's object of that name is a conflict and not taken; it changes with force,
-// since what is ours must be as rendered, and with uid and resourceVersion, so that it changes only what was seen.
+// noVersion is a resourceVersion that no object has: etcd's count of changes is past it with the first one. The API server
+// compares it with that of an object that stands, and ignores it where none does. An apply with it can but create.
+const noVersion = "1"
+
+// send creates without force, so that another's object of that name is a conflict and not taken, and with a version that
+// none has, so that what an operator still sends that no longer leads changes nothing that the next one has made. It changes
+// with force, since what is ours must be as rendered, and with uid and resourceVersion, so that it changes only what was seen.
 func send(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter,
 	child *metav1.PartialObjectMetadata, told mark, generation int64, stamped bool,
 ) (*metav1.PartialObjectMetadata, error) {
-	object := half.Object.DeepCopy()
+	// A copy of what is set below: the spec may be large, and is only read.
+	object := &unstructured.Unstructured{Object: maps.Clone(half.Object.Object)}
+	if rendered, ok := half.Object.Object["metadata"].(map[string]any); ok {
+		object.Object["metadata"] = maps.Clone(rendered)
+	}
 	object.SetAnnotations(annotations(plugin, half, told, generation, stamped))
+	object.SetResourceVersion(noVersion)
 	var options []client.PatchOption
 	result := metrics.ResultCreated
 	if child != nil {
