@@ -31,7 +31,7 @@ func TestPushBadFiles(t *testing.T) {
 		file, want string
 		code       int
 	}{
-		"absent":           {filepath.Join(t.TempDir(), "filter.wasm"), "no such file or directory); build it with wasmctl build", cli.ExitFailed},
+		"absent":           {filepath.Join(t.TempDir(), "filter.wasm"), "filter.wasm; build it with wasmctl build", cli.ExitFailed},
 		"a folder":         {t.TempDir(), "is no regular file", cli.ExitFailed},
 		"empty":            {writeFile(t, "a.wasm", nil), "is empty", cli.ExitRefused},
 		"a page":           {writeFile(t, "a.wasm", []byte("<html>")), "is not a WebAssembly module", cli.ExitRefused},

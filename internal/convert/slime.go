@@ -20,7 +20,7 @@ func (i *importer) pluginManager(r *reading) {
 	labels := f.table("workloadLabels")
 	gateways := f.texts("gateways")
 	plugins := f.objects("plugin")
-	f.skip("priority")
+	among, _ := f.number("priority")
 	made := 0
 	for n, item := range plugins {
 		if !item.has("wasm") {
@@ -40,6 +40,9 @@ func (i *importer) pluginManager(r *reading) {
 		d.slimePlugin(item)
 		if len(plugins) > 1 { // the first one runs first
 			d.priority(item.path, int64(len(plugins)-n)*10)
+		}
+		if among != 0 {
+			d.note("%s: is the order among slime's PluginManagers, and was left out; set phase and priority where plugins of several meet in one proxy", f.join("priority"))
 		}
 		made++
 		i.done(d)

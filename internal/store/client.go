@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -39,6 +40,9 @@ type ClientOptions struct {
 	TokenFile string
 	// Token is used instead of a TokenFile.
 	Token string
+	// Dial makes the connections, for who reaches the store by another way than its URL. What it fails with is what an error
+	// of the client wraps. Default: TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds one request with its bodies. Default: 2 minutes.
 	Timeout time.Duration
 }

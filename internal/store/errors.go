@@ -57,7 +57,7 @@ func (e *Error) Error() string {
 	return e.sentence
 }
 
-// Unwrap is what the sentence is about, where that is an error of the context.
+// Unwrap is what the sentence is about, where that is an error of the context, or of a way of the caller's own.
 func (e *Error) Unwrap() error {
 	return e.cause
 }
@@ -84,7 +84,7 @@ type request struct {
 
 // ofNetwork is the error of a request that got no answer. The words of the network are not repeated, since they may hold
 // what the other side sent.
-func (r request) ofNetwork(err error) error {
+func (r request) ofNetwork(err error) *Error {
 	var (
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError

@@ -64,15 +64,19 @@ func (w *wire) current() (*http.Transport, error) {
 	if w.transport != nil {
 		w.transport.CloseIdleConnections()
 	}
-	w.authority, w.transport = authority, newTransport(roots, w.options.ServerName)
+	w.authority, w.transport = authority, w.newTransport(roots)
 	return w.transport, nil
 }
 
-func newTransport(roots *x509.CertPool, serverName string) *http.Transport {
+func (w *wire) newTransport(roots *x509.CertPool) *http.Transport {
+	dial := w.options.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
 	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:         dial,
 		TLSHandshakeTimeout: dialTimeout,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: serverName},
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: w.options.ServerName},
 		DisableCompression:  true,
 		// A request that is denied is answered before its module travels.
 		ExpectContinueTimeout:  continueWait,
@@ -125,7 +129,11 @@ func (c *Client) send(ctx context.Context, about request, query url.Values, body
 			err = ended
 		}
 		cancel()
-		return nil, about.ofNetwork(err)
+		known := about.ofNetwork(err)
+		if known.cause == nil && c.wire.options.Dial != nil {
+			known.cause = err // it is the caller's own, who knows what may be repeated
+		}
+		return nil, known
 	}
 	got := &answer{response: response, about: about, cancel: cancel}
 	if code := response.StatusCode; code/100 != 2 && code != http.StatusNotModified {

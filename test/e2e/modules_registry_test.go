@@ -30,9 +30,10 @@ const (
 	signaturesSpace = "e2e-signatures"
 	secretsSpace    = "e2e-secrets"
 	journeySpace    = "e2e-journey"
+	languagesSpace  = "e2e-languages"
 )
 
-var secretSpaces = []string{imagesSpace, tagsSpace, signaturesSpace, secretsSpace, journeySpace}
+var secretSpaces = []string{imagesSpace, tagsSpace, signaturesSpace, secretsSpace, journeySpace, languagesSpace}
 
 // pullSecret is the name of the Secret with which each of them pulls from the registry.
 const pullSecret = "regcred"

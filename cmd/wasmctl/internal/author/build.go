@@ -96,7 +96,7 @@ func (o *buildOptions) run(ctx context.Context, dir string, out, errOut io.Write
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(ctx, target, content); err != nil {
+	if err := cli.Replace(ctx, target, content); err != nil {
 		return err
 	}
 	result := &built{File: target, Size: len(content), ABI: abi, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(content))}

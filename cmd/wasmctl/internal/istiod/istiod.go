@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/tunnel"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
 )
 
@@ -104,7 +105,7 @@ func (o *Options) pods(ctx context.Context, config *rest.Config) ([]corev1.Pod, 
 	case err != nil:
 		return nil, fmt.Errorf("look for istiod: %w", err)
 	}
-	ready := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return !isReady(pod) })
+	ready := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return !tunnel.Ready(&pod) })
 	switch {
 	case len(list.Items) == 0:
 		return nil, fmt.Errorf("there is no istiod (a pod with label app=istiod) in namespace %s; name another with --istio-namespace", o.Namespace)
@@ -113,12 +114,6 @@ func (o *Options) pods(ctx context.Context, config *rest.Config) ([]corev1.Pod, 
 	}
 	slices.SortFunc(ready, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	return ready, nil
-}
-
-func isReady(pod corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // portOf reads the arguments of istiod, as istioctl does.

@@ -21,7 +21,6 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 	"github.com/solarmesh/wasmplugin-operator/internal/signature"
-	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 type inspectOptions struct {
@@ -162,17 +161,9 @@ func (o inspectOptions) local(_ context.Context, file string, _ io.Writer) (*Ins
 	if o.key != "" {
 		return nil, errors.New("--key has an effect only on an image; a file has no signatures beside it")
 	}
-	opened, err := os.Open(file) //nolint:gosec // The user names it.
+	content, err := cli.ReadModule(file, "name the module's file, or its image as oci://...")
 	if err != nil {
-		return nil, cli.FileError(err)
-	}
-	defer func() { _ = opened.Close() }()
-	content, err := io.ReadAll(io.LimitReader(opened, store.MaxModule+1))
-	switch {
-	case err != nil:
-		return nil, cli.FileError(err)
-	case len(content) > store.MaxModule:
-		return nil, cli.Refused("%s is larger than %d MiB, which is the most that Istio's agent loads", file, store.MaxModule>>20)
+		return nil, err
 	}
 	if err := proxywasm.CheckHeader(content); err != nil {
 		return nil, cli.Refused("%s %s", file, err)

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/httpcase"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
-	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 const (
@@ -93,10 +93,7 @@ func readConfig(dir string) (*runtimeconfig.Config, error) {
 }
 
 func readModule(path string) ([]byte, error) {
-	module, err := readFile(path, store.MaxModule)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no module %s; run wasmctl build first, or name one with --module", path)
-	}
+	module, err := cli.ReadModule(path, "run wasmctl build first, or name another module with --module")
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,10 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/portforward"
-	"k8s.io/client-go/transport/spdy"
 
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/tunnel"
 	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
@@ -40,16 +37,15 @@ func (o *storeOptions) forward(ctx context.Context, config *rest.Config, client 
 			return nil, err
 		}
 	}
-	local, stop, err := open(ctx, config, client, pod, port)
+	way, err := tunnel.New(config, pod, int(port))
 	if err != nil {
 		forget()
 		return nil, err
 	}
-	cli.Comment(errOut, pod.Namespace+"/"+pod.Name, fmt.Sprintf("Port %d is forwarded for the upload.", port))
-	options.URL = fmt.Sprintf("https://127.0.0.1:%d", local)
-	options.ServerName = o.service + "." + o.namespace + ".svc"
+	cli.Comment(errOut, pod.Namespace+"/"+pod.Name, fmt.Sprintf("Its port %d is reached through the API server.", port))
+	options.URL, options.Dial = "https://"+o.service+"."+o.namespace+".svc", way.Dial
 	return func() {
-		stop()
+		_ = way.Close() // what was pushed is pushed
 		forget()
 	}, nil
 }
@@ -68,18 +64,12 @@ func (o *storeOptions) pod(ctx context.Context, client kubernetes.Interface) (*c
 		return nil, 0, fmt.Errorf("look for the store's pods: %w", err)
 	}
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; ready(pod) {
+		if pod := &pods.Items[i]; tunnel.Ready(pod) {
 			port, err := targetPort(service, pod)
 			return pod, port, err
 		}
 	}
 	return nil, 0, fmt.Errorf("no pod of the store is ready in %s; look at them with kubectl -n %s get pods", o.namespace, o.namespace)
-}
-
-func ready(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-	})
 }
 
 func targetPort(service *corev1.Service, pod *corev1.Pod) (int32, error) {
@@ -118,36 +108,4 @@ func (o *storeOptions) authority(ctx context.Context, client kubernetes.Interfac
 		return "", nil, fmt.Errorf("keep the store's certificate authority: %w", err)
 	}
 	return file.Name(), forget, nil
-}
-
-// open forwards a free port of this machine to one of a pod, until the context ends or it is stopped.
-func open(ctx context.Context, config *rest.Config, client kubernetes.Interface, pod *corev1.Pod, port int32) (uint16, func(), error) {
-	transport, upgrader, err := spdy.RoundTripperFor(config)
-	if err != nil {
-		return 0, nil, fmt.Errorf("reach the cluster: %w", err)
-	}
-	address := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
-	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, address)
-	stopped, opened := make(chan struct{}), make(chan struct{})
-	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, stopped, opened, io.Discard, io.Discard)
-	if err != nil {
-		return 0, nil, fmt.Errorf("forward a port to the store: %w", err)
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- forwarder.ForwardPorts() }()
-	stop := func() { close(stopped) }
-	select {
-	case <-opened:
-	case err := <-failed:
-		return 0, nil, fmt.Errorf("forward a port to pod %s/%s: %w; that takes the right to create pods/portforward, or see --store-upload-url", pod.Namespace, pod.Name, err)
-	case <-ctx.Done():
-		stop()
-		return 0, nil, ctx.Err()
-	}
-	ports, err := forwarder.GetPorts()
-	if err != nil || len(ports) == 0 {
-		stop()
-		return 0, nil, errors.New("forward a port to the store: no port was opened")
-	}
-	return ports[0].Local, stop, nil
 }

@@ -6,10 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
@@ -17,7 +13,6 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/proxywasm"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
 	"github.com/solarmesh/wasmplugin-operator/internal/schema"
-	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 const schemaTimeout = 10 * time.Second
@@ -34,7 +29,7 @@ type plugin struct {
 
 // readPlugin reads a module's file, and refuses what the operator would refuse once it was pushed.
 func readPlugin(ctx context.Context, file string) (*plugin, error) {
-	content, err := readModule(file)
+	content, err := cli.ReadModule(file, "build it with wasmctl build, or name the module's file")
 	if err != nil {
 		return nil, err
 	}
@@ -57,35 +52,6 @@ func readPlugin(ctx context.Context, file string) (*plugin, error) {
 		return nil, cli.Refused("%s carries a file that can't be used: %s; mend it, and build the module again with wasmctl build", file, err)
 	}
 	return p, p.checkSchema(ctx)
-}
-
-func readModule(file string) ([]byte, error) {
-	opened, err := os.Open(file) //nolint:gosec // The user names it.
-	if err != nil {
-		return nil, fmt.Errorf("%s can't be read (%w); build it with wasmctl build, or name the module's file", file, cause(err))
-	}
-	defer func() { _ = opened.Close() }()
-	if info, err := opened.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file; name the module's file", file)
-	}
-	content, err := io.ReadAll(io.LimitReader(opened, store.MaxModule+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s can't be read (%w)", file, cause(err))
-	case len(content) == 0:
-		return nil, cli.Refused("%s is empty; build it with wasmctl build", file)
-	case len(content) > store.MaxModule:
-		return nil, cli.Refused("%s is larger than %d MiB, which is the most that Istio's agent loads", file, store.MaxModule>>20)
-	}
-	return content, nil
-}
-
-// cause is an error of a file without the file's name, which the sentence has.
-func cause(err error) error {
-	if of, ok := errors.AsType[*os.PathError](err); ok {
-		return of.Err
-	}
-	return err
 }
 
 // checkSchema refuses a schema that the operator couldn't use, and default rules that don't fit it.

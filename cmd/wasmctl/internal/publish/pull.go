@@ -67,16 +67,16 @@ func (o pullOptions) run(ctx context.Context, reference string, out io.Writer) e
 			return err
 		}
 	}
-	if err := replace(o.file, content); err != nil {
-		return fmt.Errorf("%s can't be written: %w", o.file, cause(err))
+	if err := replace(ctx, o.file, content); err != nil {
+		return err
 	}
 	return cli.Write(out, words)
 }
 
 // replace writes a module to a file, which may be there already.
-func replace(file string, content []byte) error {
+func replace(ctx context.Context, file string, content []byte) error {
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return errors.New("it is no regular file")
+		return fmt.Errorf("%s can't be written: it is no regular file", file)
 	}
-	return cli.Replace(file, content)
+	return cli.Replace(ctx, file, content)
 }

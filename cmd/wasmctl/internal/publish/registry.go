@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/spf13/pflag"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/offline"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 )
@@ -119,7 +120,7 @@ func (o *registryOptions) roots() (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(o.caFile)
 	if err != nil {
-		return nil, fmt.Errorf("--ca-file: %s can't be read (%w)", o.caFile, cause(err))
+		return nil, fmt.Errorf("--ca-file: %s can't be read (%w)", o.caFile, cli.Cause(err))
 	}
 	pool, err := module.CertPool(pem)
 	if err != nil {

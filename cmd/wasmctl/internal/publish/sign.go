@@ -26,6 +26,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"golang.org/x/term"
 
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/signature"
 )
@@ -48,7 +49,7 @@ type signer struct {
 func newSigner(file string, ask func() ([]byte, error)) (*signer, error) {
 	content, err := os.ReadFile(file) //nolint:gosec // The user names it.
 	if err != nil {
-		return nil, fmt.Errorf("--sign: %s can't be read (%w); make a key with cosign generate-key-pair", file, cause(err))
+		return nil, fmt.Errorf("--sign: %s can't be read (%w); make a key with cosign generate-key-pair", file, cli.Cause(err))
 	}
 	var asked error
 	private, err := cryptoutils.UnmarshalPEMToPrivateKey(content, func(bool) ([]byte, error) {

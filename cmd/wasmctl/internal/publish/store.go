@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/cli"
+	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/tunnel"
 	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (o *storeOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.service, "store-service", "wasmplugin-operator-store-upload", "Service of the store's upload port.")
 	flags.StringVar(&o.serviceAccount, "service-account", "module-pusher", "ServiceAccount of the plugin's namespace that pushes; a token of it is asked for.")
 	flags.StringVar(&o.tokenFile, "store-token-file", "", "File with a token for the audience wasm.solarmesh.io, instead of --service-account.")
-	flags.StringVar(&o.uploadURL, "store-upload-url", "", "URL of the store's upload port, where that can be reached. Default: a port-forward to one of its pods.")
+	flags.StringVar(&o.uploadURL, "store-upload-url", "", "URL of the store's upload port, where that can be reached. Default: one of its pods, through the API server.")
 	flags.BoolVar(&o.move, "move", false, "Move a tag of the store that names another module.")
 }
 
@@ -119,6 +120,9 @@ func (o *storeOptions) upload(ctx context.Context, client *store.Client, t store
 
 // advise adds to an error what to do about it on the command line.
 func (o *storeOptions) advise(err error, t storeTarget) error {
+	if blocked, ok := errors.AsType[*tunnel.Error](err); ok {
+		return fmt.Errorf("%s: the store's pod %s", t, blocked.Advise("give the URL of its upload port with --store-upload-url"))
+	}
 	switch store.KindOf(err) {
 	case store.Conflict:
 		return &cli.RefusedError{Sentence: err.Error() + " (--move moves the tag)"}
