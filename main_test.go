@@ -22,6 +22,7 @@ func TestParseFlags(t *testing.T) {
 	options, err := parseFlags("op", []string{
 		"--istio-version", "1.31", "--secret-refresh-interval", "90s",
 		"--watch-namespaces", "a, b,", "--mesh-config", "mesh/istio-canary", "--leader-elect", "--metrics-bind-address", ":8443",
+		"--pprof-bind-address", "127.0.0.1:6060",
 	}, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +33,9 @@ func TestParseFlags(t *testing.T) {
 	}
 	if !manager.Metrics.SecureServing || manager.Metrics.FilterProvider == nil {
 		t.Error("metrics are served to anybody")
+	}
+	if manager.PprofBindAddress != "127.0.0.1:6060" {
+		t.Errorf("pprof on %q", manager.PprofBindAddress)
 	}
 	if options.istioVersion != "1.31" || options.secretRefresh != 90*time.Second {
 		t.Errorf("Istio %s, Secrets every %s", options.istioVersion, options.secretRefresh)
@@ -50,7 +54,7 @@ func TestParseFlagsDefaults(t *testing.T) {
 	if options.istioVersion != "1.30" || options.secretRefresh != 5*time.Minute {
 		t.Errorf("Istio %s, Secrets every %s", options.istioVersion, options.secretRefresh)
 	}
-	if manager.Cache.DefaultNamespaces != nil || manager.LeaderElection || manager.Metrics.BindAddress != "0" {
+	if manager.Cache.DefaultNamespaces != nil || manager.LeaderElection || manager.Metrics.BindAddress != "0" || manager.PprofBindAddress != "0" {
 		t.Errorf("%+v", manager)
 	}
 }

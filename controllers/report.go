@@ -35,7 +35,7 @@ func (r *WasmPluginReconciler) report(ctx context.Context, plugin *wasmv1alpha1.
 	if err != nil {
 		metrics.StatusWrites.WithLabelValues(metrics.ResultError).Inc()
 		// The plugin may have gone in the meantime.
-		return 0, client.IgnoreNotFound(err)
+		return goneFor(err), client.IgnoreNotFound(err)
 	}
 	metrics.StatusWrites.WithLabelValues(metrics.ResultConfigured).Inc()
 	if ready, news := status.Transition(current, next); news {
@@ -43,7 +43,7 @@ func (r *WasmPluginReconciler) report(ctx context.Context, plugin *wasmv1alpha1.
 		if ready.Status == metav1.ConditionTrue {
 			eventType = corev1.EventTypeNormal
 		}
-		r.Recorder.Eventf(plugin, nil, eventType, ready.Reason, "Reconcile", "%s", ready.Message)
+		r.Recorder.Eventf(plugin, nil, eventType, ready.Reason, "Reconcile", "%s", status.Note(ready.Message))
 	}
 	return wait, nil
 }
@@ -54,7 +54,7 @@ func (r *WasmPluginReconciler) writeStatus(ctx context.Context, plugin *wasmv1al
 	if err := r.applyStatus(ctx, plugin, next); err != nil {
 		return 0, fmt.Errorf("write status: %w", err)
 	}
-	if !statusTold(plugin.ManagedFields).strangers {
+	if !hasStrangers(plugin.ManagedFields) {
 		return 0, nil
 	}
 	key := client.ObjectKeyFromObject(plugin)
@@ -69,13 +69,16 @@ func (r *WasmPluginReconciler) writeStatus(ctx context.Context, plugin *wasmv1al
 }
 
 // applyStatus applies with the uid, so that what is meant for a plugin that was deleted never lands in its successor's
-// status.
+// status, and with the version that was read, so that what is said of an older spec, as by an operator that no longer
+// leads, never lands on what is said of a newer one.
 func (r *WasmPluginReconciler) applyStatus(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin, next wasmv1alpha1.WasmPluginStatus) error {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": translate.PluginKind.GroupVersion().String(),
 		"kind":       translate.PluginKind.Kind,
-		"metadata":   map[string]any{"namespace": plugin.Namespace, "name": plugin.Name, "uid": plugin.UID},
-		"status":     next,
+		"metadata": map[string]any{
+			"namespace": plugin.Namespace, "name": plugin.Name, "uid": plugin.UID, "resourceVersion": plugin.ResourceVersion,
+		},
+		"status": next,
 	})
 	if err != nil {
 		return err

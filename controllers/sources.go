@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -78,6 +79,9 @@ func (s *sources) read(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (ru
 }
 
 func (s *sources) get(ctx context.Context, namespace string, object rules.Object) (reading, error) {
+	if noName(object.Name) {
+		return reading{}, nil
+	}
 	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
 	if object.Kind == rules.ConfigMap {
 		configMap := &corev1.ConfigMap{}
@@ -100,8 +104,15 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 	return reading{rules.Content{Data: secret.Data}, secret.ResourceVersion}, nil
 }
 
+// noName says that no object can have such a name: ../x, say. Whoever asked for one would get an error of the client, which
+// no asking again mends.
+func noName(name string) bool { return len(content.IsPathSegmentName(name)) > 0 }
+
 // look reads an object's metadata only.
 func (s *sources) look(ctx context.Context, namespace string, object rules.Object) (reading, error) {
+	if noName(object.Name) {
+		return reading{}, nil
+	}
 	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
 	meta := partial(corev1.SchemeGroupVersion.WithKind(string(object.Kind)))
 	if err := s.live.Get(ctx, key, meta); err != nil {

@@ -55,6 +55,7 @@ type WasmPluginReconciler struct {
 	sources   *sources
 	written   writtenVersions
 	evictions evictions
+	repairs   repairs
 }
 
 // refusedRetry is the least time after which an EnvoyFilter that the API server refused is offered again: a webhook
@@ -66,7 +67,7 @@ const refusedRetry = 5 * time.Minute
 // +kubebuilder:rbac:groups=wasm.solarmesh.io,resources=wasmplugins/finalizers,verbs=update
 // +kubebuilder:rbac:groups=networking.istio.io,resources=envoyfilters,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 // Reconcile brings one plugin's pair to what its spec says, and says so in its status.
 func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
@@ -86,6 +87,12 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	}
 	if settled, wait, err := r.settled(ctx, plugin, children); settled || err != nil {
 		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	if wait, news := r.repairs.wait(plugin, children, time.Now()); wait > 0 {
+		if news {
+			tellOf(r.Recorder, plugin)
+		}
+		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	return r.reconcile(ctx, request.NamespacedName, children)
 }
@@ -116,7 +123,7 @@ func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.Parti
 func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.NamespacedName, children apply.Children) (ctrl.Result, error) {
 	plugin := &wasmv1alpha1.WasmPlugin{}
 	if err := r.Live.Get(ctx, key, plugin); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{RequeueAfter: goneFor(err)}, client.IgnoreNotFound(err)
 	}
 	if plugin.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
@@ -136,18 +143,23 @@ func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.Namespac
 		return ctrl.Result{}, nil
 	}
 	wait, err := r.report(ctx, plugin, observation, later.quiet)
-	if err != nil {
-		return ctrl.Result{}, errors.Join(applyErr, err)
-	}
 	r.written.remember(plugin, observed, children)
-	if applyErr != nil {
-		return ctrl.Result{}, applyErr
+	if applyErr != nil || err != nil {
+		return again(applyErr, err)
 	}
 	if observation.Applied.Reason == wasmv1alpha1.ReasonRefused {
 		wait = sooner(wait, refusedRetry+rand.N(refusedRetry))
 	}
 	wait = sooner(later.wait, sooner(wait, resolved.module.wait))
 	return ctrl.Result{RequeueAfter: sooner(wait, r.sources.checkLater(key, resolved.versions))}, nil
+}
+
+// again has a plugin tried again after errors. That somebody touched it since it was read is none for the log.
+func again(applyErr, statusErr error) (ctrl.Result, error) {
+	if applyErr == nil && apierrors.IsConflict(statusErr) {
+		return ctrl.Result{Requeue: true}, nil //nolint:staticcheck // nothing else backs off without an error
+	}
+	return ctrl.Result{}, errors.Join(applyErr, statusErr)
 }
 
 // sooner returns the shorter time of two, of which 0 means never.

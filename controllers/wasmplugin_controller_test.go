@@ -94,15 +94,16 @@ func TestStatusWriteErrors(t *testing.T) {
 		retry bool
 	}{
 		"the plugin went": {apierrors.NewNotFound(schema.GroupResource{Resource: "wasmplugins"}, "auth"), false},
-		"another plugin":  {apierrors.NewConflict(schema.GroupResource{Resource: "wasmplugins"}, "auth", errors.New("uid mismatch")), true},
+		"it was touched":  {apierrors.NewConflict(schema.GroupResource{Resource: "wasmplugins"}, "auth", errors.New("the object has been modified")), false},
 		"server error":    {apierrors.NewInternalError(errors.New("x")), true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			world := newWorld(t)
 			world.statusErr = test.err
-			if _, err := world.reconcile(); (err != nil) != test.retry {
-				t.Errorf("returns %v, want an error: %t", err, test.retry)
+			result, err := world.reconcile()
+			if (err != nil) != test.retry || (err == nil && result.IsZero()) {
+				t.Errorf("returns %v and looks again by %v, want an error: %t", err, result, test.retry)
 			}
 			if len(world.children) != 2 {
 				t.Errorf("%d children stand", len(world.children))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -98,4 +99,13 @@ func (v writtenVersion) shown(plugin *metav1.PartialObjectMetadata, children app
 func older(version, than string) bool {
 	order, err := resourceversion.CompareResourceVersion(version, than)
 	return err == nil && order < 0
+}
+
+// goneFor is when to look again at a plugin that the API server says is gone, 0 where it doesn't say so. Mostly the cache hears
+// of that by then; but what stands before an API server answers 404, too, and then nothing else would bring the plugin back.
+func goneFor(err error) time.Duration {
+	if apierrors.IsNotFound(err) {
+		return cachePatience
+	}
+	return 0
 }

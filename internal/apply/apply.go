@@ -7,6 +7,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -179,6 +180,9 @@ func patch(ctx context.Context, writer client.Writer, half translate.EnvoyFilter
 	written := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: half.Object.GetNamespace(), Name: half.Name}}
 	written.SetGroupVersionKind(translate.EnvoyFilterKind)
 	err := writer.Patch(ctx, written, change, append(options, client.FieldOwner(wasmv1alpha1.FieldManager))...)
+	if err == nil && (written.Name != half.Name || written.UID == "") {
+		err = errors.New("the API server answered with another object")
+	}
 	if err != nil {
 		result = metrics.ResultError
 	}

@@ -154,6 +154,16 @@ func (c Children) Complete(plugin Owner) bool {
 	return c.stamped(plugin)
 }
 
+// Drifted says that somebody deleted a half of the pair, or changed its spec since it was written.
+func (c Children) Drifted() bool {
+	for _, role := range translate.Roles {
+		if child := c[role]; child == nil || !specUntouched(child) {
+			return true
+		}
+	}
+	return false
+}
+
 // OfGeneration says whether the pair was rendered from the plugin's present generation.
 func (c Children) OfGeneration(plugin Owner) bool {
 	for _, role := range translate.Roles {

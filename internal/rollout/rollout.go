@@ -217,7 +217,7 @@ func onTrial(s State) Decision {
 		// What a proxy refused in the same breath covers this content as well: it is asked anew, under another name.
 		again := s.Trial.Memory
 		again.Attempt++
-		return Decision{Action: Try, Phase: OnTrial, Memory: again, Wake: left}
+		return Decision{Action: Try, Phase: OnTrial, Memory: again, Wake: max(left, 0)}
 	case left > 0:
 		return Decision{Action: Hold, Phase: OnTrial, Wake: left}
 	case s.OnDeadline == wasmv1alpha1.OnDeadlineProceed:

@@ -48,6 +48,9 @@ type Observation struct {
 // maxMessage keeps a status small, whoever's words it repeats.
 const maxMessage = 2048
 
+// maxNote is how long an event's text may be to the API server, which refuses a longer one for good.
+const maxNote = 1024
+
 // Of returns the status that says it. A condition of current whose status doesn't change keeps its transition time;
 // the others get now.
 func Of(observation Observation, current wasmv1alpha1.WasmPluginStatus, now metav1.Time) wasmv1alpha1.WasmPluginStatus {
@@ -200,11 +203,7 @@ func Sentence(text string) string {
 		return ""
 	}
 	if len(text) > maxMessage {
-		cut := maxMessage
-		for !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		return text[:cut] + "…"
+		return shortened(text, maxMessage) + "…"
 	}
 	first, size := utf8.DecodeRuneInString(text)
 	if word, _, _ := strings.Cut(text, " "); !isVerbatim(word) {
@@ -214,6 +213,23 @@ func Sentence(text string) string {
 		text += "."
 	}
 	return text
+}
+
+// Note is a condition's message as the text of an event.
+func Note(message string) string {
+	const end = "…"
+	if len(message) <= maxNote {
+		return message
+	}
+	return shortened(message, maxNote-len(end)) + end
+}
+
+// shortened is a text's beginning of at most so many bytes, without half a character.
+func shortened(text string, limit int) string {
+	for !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // Words are somebody else's, on one line and without control characters.

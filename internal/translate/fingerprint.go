@@ -22,18 +22,19 @@ import (
 func Fingerprint(options Options) (string, error) {
 	hash := sha256.New()
 	encoder := json.NewEncoder(hash)
-	resolved := Module{Digest: "sha256:d", URL: options.StoreURL + "/d", Checksum: "d"}
+	var module Module
+	if options.ResolveModules {
+		module = Module{Digest: "sha256:d", URL: options.StoreURL + "/d", Checksum: "d"}
+	}
 	for _, plugin := range fingerprintPlugins(options.RootNamespace) {
-		for _, module := range []Module{{}, resolved} {
-			in := fingerprintInput(plugin, options)
-			in.Module = module
-			pairs, invalid, err := fingerprintPairs(in)
-			if err != nil {
-				return "", fmt.Errorf("fingerprint the renderer: %w", err)
-			}
-			if err := encoder.Encode([]any{pairs, invalid}); err != nil {
-				return "", fmt.Errorf("fingerprint the renderer: %w", err)
-			}
+		in := fingerprintInput(plugin, options)
+		in.Module = module
+		pairs, invalid, err := fingerprintPairs(in)
+		if err != nil {
+			return "", fmt.Errorf("fingerprint the renderer: %w", err)
+		}
+		if err := encoder.Encode([]any{pairs, invalid}); err != nil {
+			return "", fmt.Errorf("fingerprint the renderer: %w", err)
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:8]), nil

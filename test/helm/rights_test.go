@@ -31,7 +31,6 @@ const operatorRights = `
 *                  core                   configmaps                 *  list
 *                  core                   configmaps                 *  watch
 *                  events.k8s.io          events                     *  create
-*                  events.k8s.io          events                     *  patch
 *                  authentication.k8s.io  tokenreviews               *  create
 *                  authorization.k8s.io   subjectaccessreviews       *  create
 *                  wasm.solarmesh.io      modules                    *  create
@@ -41,10 +40,8 @@ istio-system       core                   configmaps                 istio  get
 istio-system       discovery.k8s.io       endpointslices             *  list
 wasmplugin-system  coordination.k8s.io    leases                     *  create
 wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  get
-wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  patch
 wasmplugin-system  coordination.k8s.io    leases                     wasmplugin-operator.solarmesh.io  update
 wasmplugin-system  core                   events                     *  create
-wasmplugin-system  core                   events                     *  patch
 `
 
 // storeRights are what the store's code uses. No EnvoyFilter, no WasmPlugin, no Secret.
