@@ -111,8 +111,27 @@ func (p *CountingProxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for connection := range p.connections {
-		_ = connection.Close() // it may have ended by itself
+		reset(connection)
 	}
+}
+
+// Abort resets the connection that a request came by, without an answer. An Intercept that calls it returns true then.
+func (p *CountingProxy) Abort(w http.ResponseWriter) {
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // it ends the connection, too
+	}
+	reset(connection)
+}
+
+// reset ends a connection as the end of the machine at its other end would: what is under way is lost.
+func reset(connection net.Conn) {
+	if counted, ok := connection.(countedConnection); ok {
+		if tcp, ok := counted.Conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // it may have ended by itself
+		}
+	}
+	_ = connection.Close()
 }
 
 // Connections is how many clients' connections are open. With none, no request of a client that ended is still to come.

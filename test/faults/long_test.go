@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build long
+
+package faults
+
+const (
+	// long says that there is time: make full.
+	long = true
+	// storms is how many there are.
+	storms = 5
+)

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// rolled is a plugin whose changes go to canary proxies first, until somebody says more.
+var rolled = step{do: func(ctx context.Context, s *scene) {
+	plugin := s.newPlugin(subject)
+	plugin.Spec.Rollout.Canary = wasmv1alpha1.Canary{
+		Selector: wasmv1alpha1.WorkloadSelector{MatchLabels: map[string]wasmv1alpha1.LabelValue{track: "canary"}}, HoldSeconds: 86400,
+	}
+	s.create(ctx, plugin)
+}}
+
+// onCanary is a change that canary proxies have.
+var onCanary = step{
+	do:    func(ctx context.Context, s *scene) { s.remember(ctx); changed.do(ctx, s) },
+	to:    stillInForce(translate.CanaryRoles...),
+	ready: []string{wasmv1alpha1.ReasonOnCanary},
+}
+
+// told says a user's word on a change that is on canary.
+func told(annotation string) func(ctx context.Context, s *scene) {
+	return func(ctx context.Context, s *scene) {
+		GinkgoHelper()
+		_, standing := s.standing(ctx, Default)
+		canary := standing[translate.EnvoyFilterName(subject, wasmv1alpha1.EnvoyFilterCanaryConfig)]
+		Expect(canary).NotTo(BeNil())
+		content := canary.GetAnnotations()[wasmv1alpha1.AnnotationContent]
+		s.patch(ctx, subject, `{"metadata": {"annotations": {"`+annotation+`": "`+content+`"}}}`)
+	}
+}
+
+var (
+	promoted = step{do: told(wasmv1alpha1.AnnotationPromote)}
+	aborted  = step{
+		do: told(wasmv1alpha1.AnnotationAbort), to: stillInForce(wasmv1alpha1.EnvoyFilterCanaryConfig),
+		ready: []string{wasmv1alpha1.ReasonTakenBack},
+	}
+	refusedOnTrial = step{
+		do: func(ctx context.Context, s *scene) {
+			s.remember(ctx)
+			s.mesh.refuse("~trial~")
+			changed.do(ctx, s)
+		},
+		to: stillInForce(wasmv1alpha1.EnvoyFilterTrialConfig), ready: []string{wasmv1alpha1.ReasonRejected},
+	}
+	refusedOnCanary = step{
+		do: func(ctx context.Context, s *scene) {
+			s.remember(ctx)
+			s.mesh.refuse("~canary~")
+			changed.do(ctx, s)
+		},
+		to: stillInForce(wasmv1alpha1.EnvoyFilterCanaryConfig), ready: []string{wasmv1alpha1.ReasonRejected, wasmv1alpha1.ReasonTakenBack},
+	}
+	back = patched(`{"spec": {"rules": {"text": "first"}}}`)
+)
+
+// Changes come into force by what proxies say.
+var safe = map[string]scenario{
+	"a new plugin, by a trial":        {steps: []step{created}, fewest: 7},
+	"other rules, by a trial":         {before: []step{created}, steps: []step{changed}, fewest: 6},
+	"other hosts, by a trial":         {before: []step{created, at("a.example.com")}, steps: []step{at("b.example.com")}, fewest: 8},
+	"rules that are refused on trial": {before: []step{created}, steps: []step{refusedOnTrial}, fewest: 5},
+	"rules that are refused, and the first again": {
+		before: []step{created}, steps: []step{refusedOnTrial, back}, fewest: 7, back: true,
+	},
+	"a canary, promoted":             {before: []step{rolled}, steps: []step{onCanary, promoted}, fewest: 10, always: true},
+	"a canary, aborted":              {before: []step{rolled}, steps: []step{onCanary, aborted}, fewest: 9},
+	"rules that a canary refuses":    {before: []step{rolled}, steps: []step{refusedOnCanary}, fewest: 8},
+	"a canary, and the first again":  {before: []step{rolled}, steps: []step{onCanary, back}, fewest: 10, back: true},
+	"off and on, with proxies":       {before: []step{created}, steps: []step{patched(`{"spec": {"activation": {"mode": "Off"}}}`), patched(`{"spec": {"activation": {"mode": "Safe"}}}`)}, fewest: 4},
+	"deleted while on canary":        {before: []step{rolled, onCanary}, steps: []step{deleted}},
+	"deleted and made again, safely": {before: []step{created}, steps: []step{{do: func(ctx context.Context, s *scene) { s.remove(ctx, subject); s.create(ctx, s.newPlugin(subject)) }}}, fewest: 3},
+}
+
+var _ = Describe("An operator that is killed while it asks proxies", Ordered, ContinueOnFailure, func() {
+	var o *operator
+	BeforeAll(func(ctx SpecContext) { o = newOperator(ctx, observing()...) })
+
+	killed(safe, func(ctx context.Context) *scene { return newSafeScene(ctx, o) })
+
+	if long {
+		for i := range 2 {
+			It(fmt.Sprintf("ends where the specs say after a storm, %d", i+1), func(ctx SpecContext) {
+				newSafeScene(ctx, o).storm(ctx, seed+100+uint64(i), 10*time.Second, false)
+			})
+		}
+	}
+})

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build long
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// samples are the resident memory of a process over its life.
+type samples struct {
+	minutes, megabytes []float64
+}
+
+// warmUp is how long a process may take to grow to its size.
+func warmUp() time.Duration { return min(3*time.Minute, soakTime/3) }
+
+// take adds the memory of a process as it is now.
+func (s *samples) take(since time.Duration, pid int) {
+	GinkgoHelper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	Expect(err).NotTo(HaveOccurred())
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	fields := strings.Fields(rest)
+	Expect(fields).NotTo(BeEmpty())
+	kilobytes, err := strconv.ParseFloat(fields[0], 64)
+	Expect(err).NotTo(HaveOccurred())
+	if since >= warmUp() {
+		s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, kilobytes/1024)
+	}
+}
+
+func (s *samples) last() float64 {
+	if len(s.megabytes) == 0 {
+		return 0
+	}
+	return s.megabytes[len(s.megabytes)-1]
+}
+
+// slope is that of the straight line that is nearest to all samples (least squares), in MB per 10 minutes.
+func (s *samples) slope() float64 {
+	var meanX, meanY, xy, xx float64
+	n := float64(len(s.minutes))
+	for i := range s.minutes {
+		meanX, meanY = meanX+s.minutes[i]/n, meanY+s.megabytes[i]/n
+	}
+	for i := range s.minutes {
+		xy += (s.minutes[i] - meanX) * (s.megabytes[i] - meanY)
+		xx += (s.minutes[i] - meanX) * (s.minutes[i] - meanX)
+	}
+	if xx == 0 {
+		return 0
+	}
+	return 10 * xy / xx
+}
+
+func TestSlope(t *testing.T) {
+	s := samples{minutes: []float64{3, 4, 5, 6}, megabytes: []float64{50, 50.2, 50.2, 50.4}}
+	if got := s.slope(); got < 1.19 || got > 1.21 {
+		t.Errorf("got %v, want 1.2", got)
+	}
+	if got := (&samples{}).slope(); got != 0 {
+		t.Errorf("got %v for no samples", got)
+	}
+}
+
+// The processes that are compared: the one that lives throughout, and whichever replica leads or waits.
+const (
+	steady  = "steady"
+	leading = "leading"
+	waiting = "waiting"
+)
+
+// goroutines counts those of each process but for two of every connection: idle ones stay for some time.
+func (s *soak) goroutines(ctx context.Context) map[string]float64 {
+	GinkgoHelper()
+	leader, standby := s.roles(ctx)
+	counts := map[string]float64{}
+	for role, o := range map[string]*operator{steady: s.steady, leading: leader, waiting: standby} {
+		total, err := o.metric(ctx, "go_goroutines")
+		Expect(err).NotTo(HaveOccurred())
+		counts[role] = total - 2*float64(o.proxy.Connections())
+	}
+	return counts
+}
