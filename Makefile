@@ -15,8 +15,8 @@ KEEP ?=
 FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
-SUITES ?= unit modules envtest helm image plugins conformance e2e
-FULL_SUITES := $(SUITES) conformance-oldest checker agreement templates release race fuzz
+SUITES ?= unit modules envtest helm image plugins conformance fuzz-short bench e2e
+FULL_SUITES := $(SUITES) faults conformance-oldest checker agreement templates release race fuzz
 MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/... schema/... runtimeconfig/... httpcase/... scaffold/...)
 UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply convert explain metrics proxies rollout rules status translate version) ./charts ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
@@ -109,12 +109,12 @@ endef
 
 .PHONY: test
 test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
-	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance e2e)
+	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance fuzz-short bench e2e)
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1
-full: export E2E_FLAGS = -tags=long -timeout=90m
-full: ## As test, and what takes longer: control plane from source, the oldest Istio, 2,000 proxies, race detector (needs a C compiler), fuzzing.
+full: export LONG_FLAGS = -tags=long -timeout=180m
+full: ## As test, and what takes longer: control plane from source, the oldest Istio, 2,000 proxies, every kill point, a soak, race detector (needs a C compiler), fuzzing; needs cargo with wasm32-wasip1, too.
 	$(call run_suites,$(FULL_SUITES),$(FULL_SUITES))
 
 .PHONY: test-unit
@@ -128,13 +128,13 @@ test-modules: ## wasmctl, and the fetching, verifying, starting and storing of m
 .PHONY: test-envtest
 test-envtest: ## The operator and the CRD against a real API server.
 	@hack/control-plane.sh kubernetes
-	@hack/test.sh envtest . ./test/envtest/...
+	@hack/test.sh envtest . $(LONG_FLAGS) ./test/envtest/...
 
 .PHONY: test-helm
 test-helm: ## The chart: rendered, linted, and its rights on a real API server.
 	@hack/control-plane.sh kubernetes
 	@hack/tool helm >/dev/null
-	@hack/test.sh helm . ./test/helm/...
+	@hack/test.sh helm . $(LONG_FLAGS) ./test/helm/...
 
 .PHONY: test-image
 test-image: ## The container image, without a container engine.
@@ -161,7 +161,30 @@ test-conformance-oldest: ## The same with the oldest supported Istio.
 .PHONY: test-e2e
 test-e2e: control-plane ## The whole chain: control plane, istiod, Envoy, real requests.
 	@hack/tool helm registry cosign >/dev/null
-	@hack/test.sh e2e . $(E2E_FLAGS) ./test/chain/... ./test/story/... ./test/e2e/...
+	@$(if $(findstring long,$(LONG_FLAGS)),hack/compilers.sh)
+	@hack/test.sh e2e . $(LONG_FLAGS) ./test/chain/... ./test/story/... ./test/e2e/...
+
+.PHONY: faults
+faults: export LONG_FLAGS = -tags=long -timeout=180m
+faults: test-faults ## As test-faults, with every kill point, more random plans and the soak (SOAK_MINUTES=30).
+	@cat "$(REPORTS)/faults/summary"
+
+.PHONY: test-faults
+test-faults: export FAULTS_SUMMARY = $(REPORTS)/faults/summary
+test-faults: ## The operator is killed, refused, cut off, frozen and told old news: what it leaves behind is right.
+	@mkdir -p "$(REPORTS)/faults"
+	@hack/control-plane.sh kubernetes istio
+	@hack/test.sh faults . $(LONG_FLAGS) ./test/faults/...
+
+.PHONY: bench
+bench: ## What the operator costs, beside a raw client that writes the same: a table and JSON, in minutes.
+	@hack/control-plane.sh kubernetes
+	@go run ./test/bench $(ARGS)
+
+.PHONY: test-bench
+test-bench: ## The same in short, with gates on what can be counted.
+	@hack/control-plane.sh kubernetes
+	@hack/test.sh bench . ./test/bench/...
 
 .PHONY: test-checker
 test-checker: ## The checker with a plugin of 30 MB.
@@ -189,6 +212,18 @@ test-release: ## goreleaser's configuration, and the programs, completion script
 .PHONY: test-race
 test-race: ## Unit tests with Go's race detector (needs cgo and a C compiler).
 	@CGO_ENABLED=1 hack/test.sh race . -race $(UNIT_PACKAGES) $(MODULE_PACKAGES)
+
+.PHONY: test-fuzz-short
+test-fuzz-short: ## Each fuzz target for 2 s, changing its seeds at random.
+	@hack/fuzz.sh 2s unguided
+
+.PHONY: vulnerabilities
+vulnerabilities: ## govulncheck of what is built; says so loudly where its database can't be reached.
+	@hack/vulnerabilities.sh
+
+.PHONY: robustness
+robustness: ## Writes docs/robustness.md from the reports of the last make test or make full.
+	@hack/robustness "$(REPORTS)"
 
 .PHONY: test-fuzz
 test-fuzz: ## Each fuzz target for FUZZTIME.

@@ -43,6 +43,6 @@ for package in "${specs[@]+"${specs[@]}"}"; do
   report=$reports/$(tr -c 'a-z0-9\n' - <<<"ginkgo-${package##*/test/}").xml
   rm -f "$report"
   go test -v -count=1 -timeout 30m "${flags[@]+"${flags[@]}"}" "$package" -args -ginkgo.junit-report="$report" \
-    -ginkgo.randomize-all "${color[@]+"${color[@]}"}" -ginkgo.poll-progress-after=60s -ginkgo.poll-progress-interval=30s || status=1
+    -ginkgo.randomize-all "${color[@]+"${color[@]}"}" -ginkgo.poll-progress-after=60s -ginkgo.poll-progress-interval=30s -ginkgo.timeout=3h || status=1
 done
 exit $status

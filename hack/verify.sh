@@ -82,7 +82,9 @@ check_licences() {
 
 check_docs() { hack/check-docs; }
 
-[ $# -gt 0 ] || set -- generated modules versions scripts licences docs format lint
+check_robustness() { hack/robustness --check; }
+
+[ $# -gt 0 ] || set -- generated modules versions scripts licences docs robustness format lint
 failed=()
 for check in "$@"; do
   started=$SECONDS

@@ -98,6 +98,33 @@ var _ = Describe("wasmctl", Ordered, func() {
 		Expect(notes).To(ContainSubstring("1 of 2 EnvoyFilters differ"))
 	})
 
+	It("finds what runs twice in the cluster", func(ctx SpecContext) {
+		// What the operator wrote for each of its plugins is no second one.
+		out, notes, err := run(ctx, "", "import", "--check", "-n", namespace)
+		Expect(err).NotTo(HaveOccurred(), out+notes)
+		Expect(out).To(BeEmpty())
+		twin := filepath.Join(GinkgoT().TempDir(), "twin.yaml")
+		Expect(os.WriteFile(twin, []byte(`
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: twin, namespace: `+namespace+`}
+spec:
+  url: http://release.solarmesh.cn/wasm/auth.wasm
+  selector: {matchLabels: {istio: ingressgateway}}
+`), 0o600)).To(Succeed())
+		kubectl(ctx, "apply", "-f", twin)
+		DeferCleanup(func(ctx SpecContext) {
+			native := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin"}}
+			native.SetNamespace(namespace)
+			native.SetName("twin")
+			Expect(k8s.Delete(ctx, native)).To(Succeed())
+		})
+		out, notes, err = run(ctx, "", "import", "--check", "-n", namespace)
+		Expect(err).To(MatchError("exit status 1"), out+notes)
+		Expect(out).To(Equal("WasmPlugin " + namespace + "/basic-auth runs twice: WasmPlugin " + namespace + "/twin (cluster) has the same url, in proxies that are the same\n"))
+		Expect(notes).To(ContainSubstring("1 run twice; wait until the WasmPlugin is Programmed, and delete the other"))
+	})
+
 	It("says in a sentence that nobody answers where the kubeconfig points", func(ctx SpecContext) {
 		content, err := os.ReadFile(shared.Kubeconfig)
 		Expect(err).NotTo(HaveOccurred())
