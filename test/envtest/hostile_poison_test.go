@@ -12,6 +12,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
@@ -66,7 +69,9 @@ func poison(ctx context.Context, ns string, n int) {
 	Expect(post(ctx, pathOfNativePlugins, ns, nativePluginOf("deep", deepestNative))).To(Succeed())
 	// No client can read a list with it: it must not last until its namespace is gone.
 	DeferCleanup(func(ctx SpecContext) {
-		kubectl(ctx, "delete", "wasmplugins.extensions.istio.io", "deep", "-n", ns, "--ignore-not-found", "--wait")
+		native := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "deep"}}
+		native.SetGroupVersionKind(schema.GroupVersionKind{Group: "extensions.istio.io", Version: "v1alpha1", Kind: "WasmPlugin"})
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, native))).To(Succeed())
 	})
 	huge, err := postRules(ctx, ns, "huge", `{"a": `+text(1_500_000)+`}`)
 	Expect(err).NotTo(HaveOccurred())
