@@ -37,17 +37,14 @@ func (r *WasmPluginReconciler) pullSecret(ctx context.Context, key types.Namespa
 // readSecret reads a Secret by name. Why it can't is a sentence, unless asking again may help.
 func (r *WasmPluginReconciler) readSecret(ctx context.Context, field string, key types.NamespacedName, kind module.Kind) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	var err error
-	if !noName(key.Name) {
-		err = r.Live.Get(ctx, key, secret)
-	}
+	err := getByName(ctx, r.Live, key, secret)
 	switch {
-	case noName(key.Name), apierrors.IsNotFound(err):
+	case err == nil:
+		return secret, nil
+	case apierrors.IsNotFound(err):
 		return nil, &resolve.Failure{Reason: string(kind), Message: fmt.Sprintf("%s: Secret %q doesn't exist in namespace %s; create it", field, key.Name, key.Namespace)}
 	case apierrors.IsForbidden(err):
 		return nil, &resolve.Failure{Reason: string(kind), Message: fmt.Sprintf("%s: Secret %q can't be read: %s", field, key.Name, noSecretRight)}
-	case err == nil:
-		return secret, nil
 	default:
 		return nil, &resolve.Failure{Reason: string(kind), Message: fmt.Sprintf("%s: Secret %q can't be read: the API server doesn't answer", field, key.Name), Temporary: true}
 	}

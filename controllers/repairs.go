@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 )
@@ -40,8 +40,10 @@ type war struct {
 
 // wait returns how long a repair has to wait, 0 for not at all or where none is needed, and whether a user should hear of it.
 func (r *repairs) wait(plugin *metav1.PartialObjectMetadata, children apply.Children, now time.Time) (pause time.Duration, news bool) {
-	told := toldBy(plugin)
-	if !children.Drifted() || told.waiting || !told.isOfGeneration(plugin.Generation) {
+	if !children.Drifted() {
+		return 0, false
+	}
+	if told := toldBy(plugin); told.waiting || !told.isOfGeneration(plugin.Generation) {
 		return 0, false
 	}
 	r.mutex.Lock()
@@ -77,22 +79,21 @@ func (r *repairs) forgetPeace(now time.Time) {
 	}
 }
 
-// tellOf says who is to look.
-func tellOf(recorder events.EventRecorder, plugin *metav1.PartialObjectMetadata) {
-	recorder.Eventf(plugin, nil, corev1.EventTypeWarning, reasonContested, "Reconcile",
-		"Somebody else changes or deletes its EnvoyFilters again and again; from now on they are repaired once in %s. See who by kubectl get envoyfilter --show-managed-fields.", repairPause)
+// contested returns how long a repair has to wait, 0 for not at all or where none is needed, and tells the user of a war.
+func (r *WasmPluginReconciler) contested(plugin *metav1.PartialObjectMetadata, children apply.Children) time.Duration {
+	wait, news := r.repairs.wait(plugin, children, time.Now())
+	if news {
+		r.Recorder.Eventf(plugin, nil, corev1.EventTypeWarning, reasonContested, "Reconcile",
+			"Somebody else changes or deletes its EnvoyFilters again and again; from now on they are repaired once in %s. See who by kubectl get envoyfilter --show-managed-fields.", repairPause)
+	}
+	return wait
 }
 
 // isOfGeneration says whether the status names an EnvoyFilter that completed the pair of a generation.
 func (r reportedStatus) isOfGeneration(generation int64) bool {
-	want := strconv.FormatInt(generation, 10)
-	for _, child := range r.envoyFilters {
+	stamp := "-" + strconv.FormatInt(generation, 10)
+	return slices.ContainsFunc(r.envoyFilters, func(child reportedEnvoyFilter) bool {
 		hash, _, _ := strings.Cut(child.Hash, "+")
-		if _, stamp, stamped := strings.Cut(hash, "-"); stamped {
-			if of, _, _ := strings.Cut(stamp, "-"); of == want {
-				return true
-			}
-		}
-	}
-	return false
+		return strings.HasSuffix(hash, stamp)
+	})
 }

@@ -129,17 +129,23 @@ func (s *statusServer) patch(_ context.Context, _ client.Client, _ string, objec
 	return nil
 }
 
-// TestEviction: what a stranger added goes, with one patch of the version that was seen, at most so often.
-func TestEviction(t *testing.T) {
+// reconciler writes its statuses to the server.
+func (s *statusServer) reconciler() *WasmPluginReconciler {
+	s.t.Helper()
 	scheme := runtime.NewScheme()
 	if err := wasmv1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	server := &statusServer{t: t}
-	reconciler := &WasmPluginReconciler{
-		Client:   interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).Build(), interceptor.Funcs{SubResourcePatch: server.patch}),
+	return &WasmPluginReconciler{
+		Client:   interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).Build(), interceptor.Funcs{SubResourcePatch: s.patch}),
 		Recorder: events.NewFakeRecorder(10),
 	}
+}
+
+// TestEviction: what a stranger added goes, with one patch of the version that was seen, at most so often.
+func TestEviction(t *testing.T) {
+	server := &statusServer{t: t}
+	reconciler := server.reconciler()
 	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth"}}
 	report := func() (time.Duration, error) {
 		return reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()), false)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validate/content"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -79,13 +80,10 @@ func (s *sources) read(ctx context.Context, plugin *wasmv1alpha1.WasmPlugin) (ru
 }
 
 func (s *sources) get(ctx context.Context, namespace string, object rules.Object) (reading, error) {
-	if noName(object.Name) {
-		return reading{}, nil
-	}
 	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
 	if object.Kind == rules.ConfigMap {
 		configMap := &corev1.ConfigMap{}
-		if err := s.live.Get(ctx, key, configMap); err != nil {
+		if err := getByName(ctx, s.live, key, configMap); err != nil {
 			return unread(err, object, key)
 		}
 		return reading{rules.Content{Data: rules.Texts(configMap.Data, configMap.BinaryData)}, configMap.ResourceVersion}, nil
@@ -95,7 +93,7 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 		return seen, err
 	}
 	secret := &corev1.Secret{}
-	if err := s.live.Get(ctx, key, secret); err != nil {
+	if err := getByName(ctx, s.live, key, secret); err != nil {
 		return unread(err, object, key)
 	}
 	if denied := rules.NoConsent(secret.Labels); denied != "" {
@@ -104,18 +102,20 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 	return reading{rules.Content{Data: secret.Data}, secret.ResourceVersion}, nil
 }
 
-// noName says that no object can have such a name: ../x, say. Whoever asked for one would get an error of the client, which
-// no asking again mends.
-func noName(name string) bool { return len(content.IsPathSegmentName(name)) > 0 }
+// getByName reads an object that a user names. One that no object can have, ../x say, is of none: the client's own error for
+// it would be no answer, and no asking again mends it.
+func getByName(ctx context.Context, live client.Reader, key types.NamespacedName, into client.Object) error {
+	if len(content.IsPathSegmentName(key.Name)) > 0 {
+		return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+	}
+	return live.Get(ctx, key, into)
+}
 
 // look reads an object's metadata only.
 func (s *sources) look(ctx context.Context, namespace string, object rules.Object) (reading, error) {
-	if noName(object.Name) {
-		return reading{}, nil
-	}
 	key := types.NamespacedName{Namespace: namespace, Name: object.Name}
 	meta := partial(corev1.SchemeGroupVersion.WithKind(string(object.Kind)))
-	if err := s.live.Get(ctx, key, meta); err != nil {
+	if err := getByName(ctx, s.live, key, meta); err != nil {
 		return unread(err, object, key)
 	}
 	read := reading{version: meta.ResourceVersion}

@@ -7,10 +7,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/events"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
@@ -18,15 +14,8 @@ import (
 
 // TestStatusIsOfTheVersionThatWasRead: a status that an operator sends which no longer leads must not land on a newer one.
 func TestStatusIsOfTheVersionThatWasRead(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := wasmv1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
 	server := &statusServer{t: t}
-	reconciler := &WasmPluginReconciler{
-		Client:   interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).Build(), interceptor.Funcs{SubResourcePatch: server.patch}),
-		Recorder: events.NewFakeRecorder(10),
-	}
+	reconciler := server.reconciler()
 	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "uid", ResourceVersion: "16"}}
 	if _, err := reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()), false); err != nil {
 		t.Fatal(err)

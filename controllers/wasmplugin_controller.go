@@ -88,10 +88,7 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	if settled, wait, err := r.settled(ctx, plugin, children); settled || err != nil {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
-	if wait, news := r.repairs.wait(plugin, children, time.Now()); wait > 0 {
-		if news {
-			tellOf(r.Recorder, plugin)
-		}
+	if wait := r.contested(plugin, children); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	return r.reconcile(ctx, request.NamespacedName, children)

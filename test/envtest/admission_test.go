@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
-	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
 var everyVerb = []string{"get", "list", "create", "update", "patch", "delete", "deletecollection"}
@@ -55,26 +54,6 @@ var _ = Describe("The admission policy", func() {
 		authors, others client.Client
 	)
 
-	// allow gives a user rights in the namespace.
-	allow := func(ctx context.Context, user chain.User, rules ...rbacv1.PolicyRule) {
-		GinkgoHelper()
-		meta := metav1.ObjectMeta{Namespace: namespace, Name: user.Name}
-		Expect(k8s.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules})).To(Succeed())
-		Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
-			ObjectMeta: meta,
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user.Name},
-			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user.Name}},
-		})).To(Succeed())
-		Eventually(ctx, func(ctx context.Context) error {
-			return clientOf(user).List(ctx, &wasmv1alpha1.WasmPluginList{}, client.InNamespace(namespace))
-		}).Should(Succeed(), "the API server has seen the binding")
-	}
-	plugins := func(verbs ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{"wasm.solarmesh.io"}, Resources: []string{"wasmplugins"}, Verbs: verbs}
-	}
-	envoyFilters := func(verbs ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{"networking.istio.io"}, Resources: []string{"envoyfilters"}, Verbs: verbs}
-	}
 	refusal := func(verb string) string {
 		return fmt.Sprintf(`user "author" may not %s EnvoyFilters in namespace %q, and a WasmPlugin becomes EnvoyFilters; `+
 			"ask for a Role there that allows to %s envoyfilters.networking.istio.io", verb, namespace, verb)
@@ -87,8 +66,8 @@ var _ = Describe("The admission policy", func() {
 
 	DescribeTable("row 20: refuses who may write plugins only, and lets pass who may write EnvoyFilters too",
 		func(ctx SpecContext, action, verb string, rights ...string) {
-			allow(ctx, author, plugins(everyVerb...))
-			allow(ctx, platform, plugins(everyVerb...), envoyFilters(rights...))
+			permit(ctx, namespace, author, pluginRule(everyVerb...))
+			permit(ctx, namespace, platform, pluginRule(everyVerb...), envoyFilterRule(rights...))
 			plugin := newPlugin(namespace)
 			createReady(ctx, plugin)
 			before := refresh(ctx, plugin).DeepCopy()
@@ -111,7 +90,7 @@ var _ = Describe("The admission policy", func() {
 
 	It("row 19: holds in the mesh's root namespace, from where a plugin reaches all others", func(ctx SpecContext) {
 		namespace = rootNamespace
-		allow(ctx, author, plugins(everyVerb...))
+		permit(ctx, namespace, author, pluginRule(everyVerb...))
 		DeferCleanup(func(ctx SpecContext) {
 			meta := metav1.ObjectMeta{Namespace: rootNamespace, Name: author.Name}
 			Expect(k8s.Delete(ctx, &rbacv1.RoleBinding{ObjectMeta: meta})).To(Succeed())
@@ -130,7 +109,7 @@ var _ = Describe("The admission policy", func() {
 	})
 
 	It("asks for the very verb", func(ctx SpecContext) {
-		allow(ctx, author, plugins(everyVerb...), envoyFilters("create"))
+		permit(ctx, namespace, author, pluginRule(everyVerb...), envoyFilterRule("create"))
 		plugin := newPlugin(namespace)
 		Expect(authors.Create(ctx, plugin)).To(Succeed())
 		Eventually(ctx, stateOf(plugin)).Should(beReady())
@@ -140,9 +119,9 @@ var _ = Describe("The admission policy", func() {
 
 	It("asks for a right in that namespace", func(ctx SpecContext) {
 		elsewhere := namespace
-		allow(ctx, author, plugins(everyVerb...), envoyFilters(everyVerb...))
+		permit(ctx, namespace, author, pluginRule(everyVerb...), envoyFilterRule(everyVerb...))
 		namespace = newNamespace(ctx)
-		allow(ctx, author, plugins(everyVerb...))
+		permit(ctx, namespace, author, pluginRule(everyVerb...))
 		Expect(authors.Create(ctx, newPlugin(namespace))).To(MatchError(ContainSubstring(refusal("create"))))
 		Expect(authors.Create(ctx, newPlugin(elsewhere))).To(Succeed())
 	})

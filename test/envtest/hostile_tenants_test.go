@@ -44,7 +44,7 @@ func permit(ctx context.Context, namespace string, user chain.User, rules ...rba
 	})).To(Succeed())
 	Eventually(ctx, func(ctx context.Context) error {
 		return clientOf(user).List(ctx, &wasmv1alpha1.WasmPluginList{}, client.InNamespace(namespace))
-	}).Should(Succeed())
+	}).Should(Succeed(), "the API server has seen the binding")
 }
 
 // moreActions are further ways to write a plugin.

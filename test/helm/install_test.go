@@ -48,6 +48,12 @@ type cluster struct {
 
 func startCluster(t *testing.T, users ...chain.User) cluster {
 	t.Helper()
+	return startClusterWith(t, users)
+}
+
+// startClusterWith is startCluster with further flags of the API server.
+func startClusterWith(t *testing.T, users []chain.User, flags ...string) cluster {
+	t.Helper()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +62,7 @@ func startCluster(t *testing.T, users ...chain.User) cluster {
 		Dir:   t.TempDir(),
 		Users: users,
 		// As on OpenShift: only with it the right to wasmplugins/finalizers is asked for.
-		APIServerArgs: []string{"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"},
+		APIServerArgs: append([]string{"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"}, flags...),
 	})
 	if err != nil {
 		t.Fatal(err)

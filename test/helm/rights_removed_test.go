@@ -37,7 +37,7 @@ func TestWithoutEachRight(t *testing.T) {
 	number := 0
 	for _, installation := range installations {
 		t.Run(installation.name, func(t *testing.T) {
-			c := startClusterWith(t, installation.serverFlags...)
+			c := startClusterWith(t, nil, installation.serverFlags...)
 			c.apply(shop)
 			c.install("--values", valuesFile(t, installation.values))
 			c.apply(prometheus)
@@ -59,35 +59,6 @@ func TestWithoutEachRight(t *testing.T) {
 	if all := len(operatorTrials) + len(secretTrials) + len(storeTrials); number != all {
 		t.Errorf("%d rights were tried, there are %d", number, all)
 	}
-}
-
-// startClusterWith is startCluster with further flags of the API server.
-func startClusterWith(t *testing.T, flags ...string) cluster {
-	t.Helper()
-	bin, err := binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	started, err := chain.StartCluster(t.Context(), bin, chain.ClusterOptions{
-		Dir:           t.TempDir(),
-		APIServerArgs: append([]string{"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"}, flags...),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := started.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	client, err := dynamic.NewForConfig(started.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := cluster{started, t, client}
-	c.must(chain.ApplyFile(t.Context(), started.Config, istioCRDs(t)))
-	c.apply(istio)
-	return c
 }
 
 // attempt is one trial, made with the right and without it.
