@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -109,8 +110,7 @@ func unknownImports(facts binaryFacts) []string {
 }
 
 func (m *module) compile(ctx context.Context, code []byte) *Verdict {
-	var err error
-	if m.compiled, err = m.runtime.CompileModule(ctx, code); err != nil {
+	if err := m.read(ctx, code); err != nil {
 		// V8 knows more of WebAssembly than wazero does, so a module that wazero can't read may be a good one.
 		return inconclusive("WebAssembly that the checker can't read: %s", firstLine(err.Error()))
 	}
@@ -124,6 +124,22 @@ func (m *module) compile(ctx context.Context, code []byte) *Verdict {
 		return refused(StageLoad, "%s", reason)
 	}
 	return m.provide(ctx)
+}
+
+// read has wazero read the code. Its validation (1.12) reads past the end of some functions that are cut off, which is one
+// more way not to be able to.
+func (m *module) read(ctx context.Context, code []byte) (err error) {
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fault
+		default:
+			panic(fault)
+		}
+	}()
+	m.compiled, err = m.runtime.CompileModule(ctx, code)
+	return err
 }
 
 func (m *module) wrongImports() []string {
