@@ -52,7 +52,7 @@ func moduleNotes(outcome resolve.Outcome) []string {
 	}
 	notes := []string{"The module was " + join(done) + "."}
 	if found.Unsure != "" {
-		notes = append(notes, fmt.Sprintf("Whether the plugin starts, only a proxy can tell: %s.", found.Unsure))
+		notes = append(notes, status.Sentence(found.Unsure))
 	}
 	if outcome.Note != "" {
 		notes = append(notes, status.Sentence(outcome.Note))

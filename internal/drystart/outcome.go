@@ -13,7 +13,7 @@ type Summary struct {
 	// plugin's own rules, the others those of its overrides.
 	Refused  *Verdict
 	Instance int
-	// Unsure names what only a proxy can tell, of the first instance that asked for it.
+	// Unsure is a clause on what the checker could not tell, of the first instance that has such a thing.
 	Unsure string
 }
 
@@ -25,10 +25,18 @@ func Summarize(verdicts []Verdict) Summary {
 		case verdict.Outcome == Refused && summary.Refused == nil:
 			summary.Refused, summary.Instance = &verdicts[i], i
 		case verdict.Outcome == Inconclusive && summary.Unsure == "":
-			summary.Unsure = verdict.Call
+			summary.Unsure = verdict.unsure()
 		}
 	}
 	return summary
+}
+
+// unsure is what an inconclusive verdict leaves open: the start itself, or only whether the rules fit their schema.
+func (v Verdict) unsure() string {
+	if v.Call == "" {
+		return v.Reason
+	}
+	return "whether the plugin starts, only a proxy can tell: " + v.Call
 }
 
 // OfRules says whether it is the rules that are refused, rather than the module whatever its rules.

@@ -41,7 +41,7 @@ func (r Request) checkRules(ctx context.Context, instance int, compiled *schema.
 		verdict = compareRules(ctx, compiled, rulesOf(instance), configuration)
 	}
 	words := newLogs(r.Secrets)
-	verdict.Reason, verdict.Call = words.mask(verdict.Reason), words.mask(verdict.Call)
+	verdict.Reason = words.mask(verdict.Reason)
 	return verdict
 }
 
@@ -67,7 +67,10 @@ func compareRules(ctx context.Context, compiled *schema.Schema, root, configurat
 }
 
 func notCompared(problem error) Verdict {
-	return *inconclusive("the rules could not be compared with the schema that the module carries, since %v", problem)
+	return Verdict{
+		Outcome: Inconclusive,
+		Reason:  fmt.Sprintf("the rules could not be compared with the schema that the module carries, since %v", problem),
+	}
 }
 
 // carriedSchema is the schema of rules that a module carries; nil for none.
@@ -100,7 +103,7 @@ func (m *module) tryRules(ctx context.Context, plugin Plugin, shared *vm) (Verdi
 	}
 	verdict, shared := m.try(ctx, plugin, shared)
 	if verdict.Outcome == Accepted && rules.Outcome == Inconclusive {
-		verdict.Outcome, verdict.Call = rules.Outcome, rules.Call
+		verdict.Outcome, verdict.Reason = rules.Outcome, rules.Reason
 	}
 	return verdict, shared
 }

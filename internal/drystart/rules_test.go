@@ -46,9 +46,9 @@ func TestRulesOfSchema(t *testing.T) {
 		"no schema": {carrying(t, `{"name": "a"}`), `{}`, Verdict{Outcome: Accepted}},
 		"a broken schema": {
 			carrying(t, `{"rulesSchema": {"type": "strnig"}}`), `{}`,
-			Verdict{Outcome: Inconclusive, Call: "the rules could not be compared with the schema that the module carries, since the schema is no JSON Schema"},
+			Verdict{Outcome: Inconclusive, Reason: "the rules could not be compared with the schema that the module carries, since the schema is no JSON Schema"},
 		},
-		"another file":                      {carrying(t, `[]`), `{}`, Verdict{Outcome: Inconclusive, Call: "since its runtime-config.json is not what it should be"}},
+		"another file":                      {carrying(t, `[]`), `{}`, Verdict{Outcome: Inconclusive, Reason: "since its runtime-config.json is not what it should be"}},
 		"a module that starts with nothing": {trapping, `{"users": []}`, Verdict{Outcome: Refused, Stage: StageLoad, Reason: "unreachable"}},
 	} {
 		t.Run(name, func(t *testing.T) {

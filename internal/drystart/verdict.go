@@ -35,7 +35,8 @@ const (
 // Verdict is what became of one plugin.
 type Verdict struct {
 	Outcome Outcome `json:"outcome"`
-	// Stage and Reason say where and why the plugin was refused.
+	// Stage and Reason say where and why the plugin was refused. A Reason without a Stage is why the outcome is Inconclusive
+	// of a plugin that starts, but whose rules could not be compared with the schema that it carries.
 	Stage  Stage  `json:"stage,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Exhausted: refused for the time or memory it took, which a larger bound might spare it.

@@ -32,7 +32,7 @@ type Module struct {
 	// Request tells what was asked for, Check what was started: the same again needs no second look.
 	Request string `json:"request"`
 	Check   string `json:"check,omitempty"`
-	// Unsure is what the plugin asked for that only a proxy knows.
+	// Unsure is a clause on what the checker could not tell of the plugin or its rules.
 	Unsure string `json:"unsure,omitempty"`
 	// Refresh is the plugin's AnnotationRefresh when its module was last looked at.
 	Refresh string `json:"refresh,omitempty"`

@@ -4,13 +4,12 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -35,66 +34,54 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// demoTimeout bounds the waiting for the demo's end.
+const demoTimeout = 5 * time.Minute
+
+// demo is the demo as it runs.
+type demo struct {
+	*exec.Cmd
+	dir string
+	out *output
+}
+
+// startDemo starts it with a folder of its own for all that it leaves.
+func startDemo(ctx context.Context) demo {
+	GinkgoHelper()
+	binary := filepath.Join(GinkgoT().TempDir(), "demo")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./test/demo")
+	build.Dir = world.Root
+	text, err := build.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(text))
+	d := demo{exec.Command(binary), GinkgoT().TempDir(), &output{}}
+	d.Dir, d.Stdout, d.Stderr = world.Root, d.out, d.out
+	d.Env = append(os.Environ(), "TMPDIR="+d.dir, "HELM="+world.Helm, "KEEP=")
+	Expect(d.Start()).To(Succeed())
+	DeferCleanup(func() { _ = d.Process.Kill() }) // where the spec failed before it ended
+	return d
+}
+
+// leftovers are files of the demo, and processes that have to do with them.
+func (d demo) leftovers() []string {
+	GinkgoHelper()
+	left, err := filepath.Glob(filepath.Join(d.dir, "wasmplugin-demo-*"))
+	Expect(err).NotTo(HaveOccurred())
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	Expect(err).NotTo(HaveOccurred())
+	for _, path := range processes {
+		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte(d.dir)) {
+			left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return left
+}
+
 // The demo is what a newcomer sees first.
 var _ = Describe("The demo", func() {
-	var (
-		dir  string
-		demo *exec.Cmd
-		out  *output
-	)
-	BeforeEach(func(ctx SpecContext) {
-		dir = GinkgoT().TempDir()
-		binary := filepath.Join(GinkgoT().TempDir(), "demo")
-		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./test/demo")
-		build.Dir = world.Root
-		text, err := build.CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(text))
-		// Not bound to the context of this node, which ends with it.
-		demo = exec.Command(binary)
-		out = &output{}
-		demo.Dir, demo.Stdout, demo.Stderr = world.Root, out, out
-		demo.Env = append(os.Environ(), "TMPDIR="+dir, "HELM="+world.Helm, "KEEP=")
-		Expect(demo.Start()).To(Succeed())
-		DeferCleanup(func() { _ = demo.Process.Kill() }) // where the spec failed before it ended
-	})
-
-	// leftovers are files of the demo, and processes that have to do with them.
-	leftovers := func() []string {
-		GinkgoHelper()
-		left, err := filepath.Glob(filepath.Join(dir, "wasmplugin-demo-*"))
-		Expect(err).NotTo(HaveOccurred())
-		processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		Expect(err).NotTo(HaveOccurred())
-		for _, path := range processes {
-			if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte(dir)) {
-				left = append(left, strings.ReplaceAll(string(line), "\x00", " "))
-			}
-		}
-		return left
-	}
-
-	lastLine := func() string {
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		return lines[len(lines)-1]
-	}
-
-	// Bounds the waiting for its end.
-	const longest = 5 * time.Minute
-
-	It("ends by itself, with every answer right", func(SpecContext) {
-		Expect(demo.Wait()).To(Succeed(), out.String)
-		Expect(lastLine()).To(Equal("demo: 12 answers right, 0 wrong"))
-		Expect(leftovers()).To(BeEmpty())
-	}, SpecTimeout(longest))
-
-	It("leaves nothing behind when it is interrupted", func(ctx SpecContext) {
-		Eventually(ctx, out.String).WithTimeout(2*patience).Should(ContainSubstring("Start the operator"), out.String)
-		Expect(leftovers()).NotTo(BeEmpty())
-		Expect(demo.Process.Signal(syscall.SIGINT)).To(Succeed())
-		var exit *exec.ExitError
-		Expect(errors.As(demo.Wait(), &exit)).To(BeTrue(), out.String)
-		Expect(exit.ExitCode()).To(Equal(1))
-		Expect(out.String()).To(ContainSubstring("demo: interrupted"))
-		Expect(leftovers()).To(BeEmpty())
-	}, SpecTimeout(longest))
+	It("ends by itself, with every answer right", func(ctx SpecContext) {
+		d := startDemo(ctx)
+		Expect(d.Wait()).To(Succeed(), d.out.String)
+		lines := strings.Split(strings.TrimSpace(d.out.String()), "\n")
+		Expect(lines[len(lines)-1]).To(Equal("demo: 12 answers right, 0 wrong"))
+		Expect(d.leftovers()).To(BeEmpty())
+	}, SpecTimeout(demoTimeout))
 })

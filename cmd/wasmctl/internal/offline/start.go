@@ -4,11 +4,10 @@ package offline
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
+	"github.com/solarmesh/wasmplugin-operator/internal/status"
 )
 
 // start starts a plugin with what a proxy would give it, the rules of each override too, and adds to the verdict what the
@@ -18,11 +17,7 @@ func (r rendered) start(ctx context.Context, content []byte, result *Verdict) er
 	if err != nil {
 		return err
 	}
-	summary := drystart.Summarize(drystart.New(drystart.Options{}).Check(ctx, request))
-	if summary.Unsure != "" {
-		result.Notes = append(result.Notes, fmt.Sprintf("Whether the plugin starts, only a proxy can tell: %s.", summary.Unsure))
-	}
-	r.refuse(summary, result)
+	r.report(drystart.New(drystart.Options{}).Check(ctx, request), result)
 	return ctx.Err()
 }
 
@@ -36,11 +31,7 @@ func (r rendered) compare(ctx context.Context, content []byte, result *Verdict) 
 	if err != nil {
 		return err
 	}
-	summary := drystart.Summarize(drystart.CheckRules(ctx, request))
-	if summary.Unsure != "" {
-		result.Notes = append(result.Notes, strings.ToUpper(summary.Unsure[:1])+summary.Unsure[1:]+".")
-	}
-	r.refuse(summary, result)
+	r.report(drystart.CheckRules(ctx, request), result)
 	return ctx.Err()
 }
 
@@ -53,7 +44,12 @@ func (r rendered) request(content []byte) (drystart.Request, error) {
 	return request, err
 }
 
-func (r rendered) refuse(summary drystart.Summary, result *Verdict) {
+// report adds to the verdict what the checker found out, and what it could not.
+func (r rendered) report(verdicts []drystart.Verdict, result *Verdict) {
+	summary := drystart.Summarize(verdicts)
+	if summary.Unsure != "" {
+		result.Notes = append(result.Notes, status.Sentence(summary.Unsure))
+	}
 	if summary.Refused == nil {
 		return
 	}
