@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
@@ -103,8 +104,12 @@ func (r *WasmPluginReconciler) patchStatus(ctx context.Context, plugin *wasmv1al
 	answer := partial(translate.PluginKind)
 	answer.Namespace, answer.Name = plugin.Namespace, plugin.Name
 	err := r.Client.Status().Patch(ctx, answer, patch, append(options, client.FieldOwner(wasmv1alpha1.FieldManager))...)
-	if err == nil {
-		plugin.ObjectMeta = answer.ObjectMeta
+	switch {
+	case err != nil:
+		return err
+	case answer.UID != plugin.UID:
+		return apply.ErrAnotherObject
 	}
-	return err
+	plugin.ObjectMeta = answer.ObjectMeta
+	return nil
 }

@@ -105,6 +105,8 @@ type statusServer struct {
 	patches []types.PatchType
 	last    string
 	err     error
+	// another has it answer with another object.
+	another bool
 }
 
 func (s *statusServer) patch(_ context.Context, _ client.Client, _ string, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
@@ -113,6 +115,10 @@ func (s *statusServer) patch(_ context.Context, _ client.Client, _ string, objec
 		s.t.Fatal(err)
 	}
 	s.patches, s.last = append(s.patches, patch.Type()), string(raw)
+	object.SetUID("uid")
+	if s.another {
+		object.SetUID("another")
+	}
 	if patch.Type() == types.JSONPatchType {
 		if s.err != nil {
 			return s.err
@@ -146,7 +152,7 @@ func (s *statusServer) reconciler() *WasmPluginReconciler {
 func TestEviction(t *testing.T) {
 	server := &statusServer{t: t}
 	reconciler := server.reconciler()
-	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth"}}
+	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "uid"}}
 	report := func() (time.Duration, error) {
 		return reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()), false)
 	}

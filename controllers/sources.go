@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 	"github.com/solarmesh/wasmplugin-operator/internal/rules"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -102,13 +103,17 @@ func (s *sources) get(ctx context.Context, namespace string, object rules.Object
 	return reading{rules.Content{Data: secret.Data}, secret.ResourceVersion}, nil
 }
 
-// getByName reads an object that a user names. One that no object can have, ../x say, is of none: the client's own error for
+// getByName reads an object by a name that a user gave it or wrote. One that no object can have, ../x say, is of none: the client's own error for
 // it would be no answer, and no asking again mends it.
 func getByName(ctx context.Context, live client.Reader, key types.NamespacedName, into client.Object) error {
 	if len(content.IsPathSegmentName(key.Name)) > 0 {
 		return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 	}
-	return live.Get(ctx, key, into)
+	err := live.Get(ctx, key, into)
+	if err == nil && into.GetName() != key.Name {
+		return apply.ErrAnotherObject
+	}
+	return err
 }
 
 // look reads an object's metadata only.

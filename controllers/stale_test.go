@@ -3,12 +3,14 @@
 package controllers
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
 )
 
@@ -24,5 +26,16 @@ func TestStatusIsOfTheVersionThatWasRead(t *testing.T) {
 		if !strings.Contains(server.last, precondition) {
 			t.Errorf("the status is for any %s: %s", precondition, server.last)
 		}
+	}
+}
+
+// TestStatusOfAnother: an answer about another object is no yes, so the status is written again.
+func TestStatusOfAnother(t *testing.T) {
+	server := &statusServer{t: t, another: true}
+	reconciler := server.reconciler()
+	plugin := &wasmv1alpha1.WasmPlugin{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "auth", UID: "uid", ResourceVersion: "16"}}
+	_, err := reconciler.report(t.Context(), plugin, observed(status.Accepted(nil), status.Applied()), false)
+	if !errors.Is(err, apply.ErrAnotherObject) || plugin.ResourceVersion != "16" {
+		t.Errorf("takes the answer for a yes: %v, version %s", err, plugin.ResourceVersion)
 	}
 }

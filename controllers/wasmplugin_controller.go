@@ -119,7 +119,7 @@ func (r *WasmPluginReconciler) settled(ctx context.Context, plugin *metav1.Parti
 // reconcile reads the spec and goes through the stages: resolve, translate, apply, report.
 func (r *WasmPluginReconciler) reconcile(ctx context.Context, key types.NamespacedName, children apply.Children) (ctrl.Result, error) {
 	plugin := &wasmv1alpha1.WasmPlugin{}
-	if err := r.Live.Get(ctx, key, plugin); err != nil {
+	if err := getByName(ctx, r.Live, key, plugin); err != nil {
 		return ctrl.Result{RequeueAfter: goneFor(err)}, client.IgnoreNotFound(err)
 	}
 	if plugin.DeletionTimestamp != nil {

@@ -56,6 +56,10 @@ func (e *TooLargeError) Error() string {
 		"make the change in two steps: take out the overrides that go first, then add the new ones", e.Namespace, e.Name)
 }
 
+// ErrAnotherObject is of an answer that is about another object than was asked for, as of something that stands before the
+// API server. It is no yes.
+var ErrAnotherObject = errors.New("the API server answered with another object")
+
 // Pair brings the EnvoyFilters of plugin from what was observed to the rendered pair, that of a trial, a canary or the other one.
 // It changes observed to what the API server answered, also when it returns an error half-way. It reads an EnvoyFilter's
 // spec from live only where names go that a filter may still refer to.
@@ -181,7 +185,7 @@ func patch(ctx context.Context, writer client.Writer, half translate.EnvoyFilter
 	written.SetGroupVersionKind(translate.EnvoyFilterKind)
 	err := writer.Patch(ctx, written, change, append(options, client.FieldOwner(wasmv1alpha1.FieldManager))...)
 	if err == nil && (written.Name != half.Name || written.UID == "") {
-		err = errors.New("the API server answered with another object")
+		err = ErrAnotherObject
 	}
 	if err != nil {
 		result = metrics.ResultError

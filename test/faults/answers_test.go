@@ -120,7 +120,7 @@ var _ = Describe("An operator whose requests go wrong", Ordered, ContinueOnFailu
 		s.settle(ctx, func(g Gomega) { s.asWished(ctx, g, asSpec) })
 		Expect(o.layer.Injected() - injected).To(BeNumerically(">=", len(all)))
 		o.layer.Set()
-		tally.cases.Add(int64(2*len(all) - 1)) // judge counts one
+		tally.add(count{cases: 2*len(all) - 1}) // judge counts one
 		Eventually(ctx, func() (float64, error) { return o.metric(ctx, "go_goroutines") }).Should(BeNumerically("<=", before+10))
 		s.judge(ctx, "requests that go wrong")
 	})
@@ -173,7 +173,7 @@ var _ = Describe("An operator whose requests go wrong", Ordered, ContinueOnFailu
 			By(wrong.Name)
 			s.settle(ctx, func(g Gomega) { s.asWished(ctx, g, asSpec) })
 			if i < len(all)-1 {
-				tally.cases.Add(1) // judge counts one
+				tally.add(count{cases: 1}) // judge counts one
 			}
 		}
 		s.judge(ctx, "watches that go wrong at the start")

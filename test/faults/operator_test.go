@@ -87,7 +87,7 @@ func newOperator(ctx context.Context, flags ...string) *operator {
 	running = append(running, o)
 	DeferCleanup(func() {
 		running = slices.DeleteFunc(running, func(other *operator) bool { return other == o })
-		tally.injected.Add(int64(o.layer.Injected()))
+		tally.add(count{injected: o.layer.Injected()})
 		Expect(o.Process.Kill()).To(Succeed())
 	})
 	return o
@@ -97,7 +97,7 @@ func newOperator(ctx context.Context, flags ...string) *operator {
 func (o *operator) kill() {
 	if err := o.Process.Kill(); err == nil {
 		o.died.Add(1)
-		tally.kills.Add(1)
+		tally.add(count{kills: 1})
 	}
 }
 

@@ -78,7 +78,7 @@ func (o *operator) restart(ctx context.Context) {
 // crash kills a process that no scene is to start again.
 func (o *operator) crash() {
 	if err := o.Process.Kill(); err == nil {
-		tally.kills.Add(1)
+		tally.add(count{kills: 1})
 	}
 }
 

@@ -187,7 +187,7 @@ func (s *scene) settle(ctx context.Context, reached func(g Gomega)) {
 	failed := true
 	defer func() {
 		if failed {
-			tally.violations.Add(1)
+			tally.add(count{violations: 1})
 		}
 	}()
 	var late []inject.Write

@@ -62,10 +62,10 @@ func TestFaults(t *testing.T) {
 	SetDefaultConsistentlyPollingInterval(20 * time.Millisecond)
 	t.Logf("FAULTS_SEED=%d", seed)
 	RunSpecs(t, "The operator among faults")
-	// The last line of make faults.
-	fmt.Fprintln(os.Stdout, tally.String())
+	// The end of make faults.
+	fmt.Fprint(os.Stdout, "\n", tally.String())
 	if path := os.Getenv("FAULTS_SUMMARY"); path != "" {
-		if err := os.WriteFile(path, []byte(tally.String()+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(tally.String()), 0o600); err != nil {
 			t.Error(err)
 		}
 	}
