@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
@@ -61,7 +62,18 @@ func (l *Layer) stream(w http.ResponseWriter, r *http.Request, each func([]byte)
 			panic(problem)
 		}
 	}()
-	l.proxy.Forward(&frames{ResponseWriter: w, each: each, end: cancel}, r.WithContext(ctx))
+	asked := r.Clone(ctx)
+	inLines(asked.Header)
+	l.proxy.Forward(&frames{ResponseWriter: w, each: each, end: cancel}, asked)
+}
+
+// inLines asks for JSON, of which each event is a line, and for none of it to be compressed.
+func inLines(header http.Header) {
+	forms := slices.DeleteFunc(strings.Split(header.Get("Accept"), ","), func(form string) bool {
+		return !strings.Contains(form, "json")
+	})
+	header.Set("Accept", strings.Join(forms, ","))
+	header.Set("Accept-Encoding", "identity")
 }
 
 // EndAfter ends a watch after n events.
