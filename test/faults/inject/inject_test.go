@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -145,8 +146,16 @@ func TestWritesAreRemembered(t *testing.T) {
 		{Method: "PATCH", Target: Target{"shop", "wasmplugins", "auth", "status"}, Injected: true},
 		{Method: "DELETE", Target: Target{"shop", "envoyfilters", "auth-config", ""}, UID: "3", Status: 200},
 	}
-	if got := s.Writes("shop"); !slices.Equal(got, want) {
-		t.Errorf("remembered %+v, want %+v", got, want)
+	// Its end is noted when the client has the answer already.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := chain.Until(ctx, func(context.Context) error {
+		if got := s.Writes("shop"); !slices.Equal(got, want) {
+			return fmt.Errorf("remembered %+v, want %+v", got, want)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	if got := s.Writes("other"); len(got) != 0 {
 		t.Errorf("remembered %+v of another namespace", got)
