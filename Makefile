@@ -15,8 +15,8 @@ KEEP ?=
 FUZZTIME ?= 2m
 
 # The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
-SUITES ?= unit modules envtest helm image plugins conformance fuzz-short bench e2e
-FULL_SUITES := $(SUITES) faults conformance-oldest checker agreement templates release race fuzz
+SUITES ?= unit modules envtest helm image plugins conformance fuzz-short bench faults e2e
+FULL_SUITES := $(SUITES) conformance-oldest checker agreement templates release race fuzz
 MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/... schema/... runtimeconfig/... httpcase/... scaffold/...)
 UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply convert explain metrics proxies rollout rules status translate version) ./charts ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
@@ -109,7 +109,7 @@ endef
 
 .PHONY: test
 test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
-	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance fuzz-short bench e2e)
+	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance fuzz-short bench faults e2e)
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1

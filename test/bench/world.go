@@ -16,17 +16,8 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
-// istio is as much of an Istio as the operator needs to find.
-const istio = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: istio-system}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data: {mesh: "rootNamespace: istio-system"}
----
+// objects are there before the operator.
+const objects = chain.MeshObjects + `---
 apiVersion: v1
 kind: Namespace
 metadata: {name: ` + namespace + `}
@@ -111,7 +102,7 @@ func (w *world) install(ctx context.Context) error {
 	if err := chain.ApplyFile(ctx, w.cluster.Config, crds); err != nil {
 		return err
 	}
-	if err := chain.Apply(ctx, w.cluster.Config, istio); err != nil {
+	if err := chain.Apply(ctx, w.cluster.Config, objects); err != nil {
 		return err
 	}
 	if err := w.command(ctx, w.bin.Kubectl, "--kubeconfig="+w.cluster.Kubeconfig, "apply", "-k", filepath.Join(w.root, "config", "default")); err != nil {

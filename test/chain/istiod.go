@@ -48,6 +48,18 @@ type Istiod struct {
 	release string
 }
 
+// MeshObjects is as much of an Istio as the operator needs to find, where no istiod runs.
+const MeshObjects = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ` + IstioNamespace + `}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: ` + IstioNamespace + `}
+data: {mesh: "rootNamespace: ` + IstioNamespace + `"}
+`
+
 // istiodObjects is what istiod expects in the cluster. Without the PeerAuthentication a sidecar waits for certificates.
 const istiodObjects = `
 apiVersion: v1

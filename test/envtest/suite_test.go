@@ -50,18 +50,6 @@ var (
 	platform = chain.User{Name: "platform", Token: "token-of-platform"}
 )
 
-// istio is as much of an Istio as config/default needs to find.
-const istio = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: istio-system}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data: {mesh: "rootNamespace: istio-system"}
-`
-
 // Of every parallel process.
 var (
 	shared     connection
@@ -144,7 +132,7 @@ func newCluster(ctx context.Context, bin *chain.Binaries, options chain.ClusterO
 	Expect(err).NotTo(HaveOccurred())
 	shared = connection{Kubeconfig: started.Kubeconfig, Kubectl: bin.Kubectl}
 	Expect(chain.ApplyFile(ctx, started.Config, istioCRDs(ctx))).To(Succeed())
-	Expect(chain.Apply(ctx, started.Config, istio)).To(Succeed())
+	Expect(chain.Apply(ctx, started.Config, chain.MeshObjects)).To(Succeed())
 	kubectl(ctx, "apply", "-k", filepath.Join(repository, "config", "default"))
 	kubectl(ctx, "wait", "--for=condition=Established", "crd/wasmplugins.wasm.solarmesh.io", "--timeout=30s")
 	// Established comes a little before the kind is served.

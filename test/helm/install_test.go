@@ -27,18 +27,6 @@ var (
 
 const crdName = "wasmplugins.wasm.solarmesh.io"
 
-// istio is as much of an Istio as the installation needs to find.
-const istio = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: istio-system}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data: {mesh: "rootNamespace: istio-system"}
-`
-
 // cluster is an API server with Istio's CRDs.
 type cluster struct {
 	*chain.Cluster
@@ -78,7 +66,7 @@ func startClusterWith(t *testing.T, users []chain.User, flags ...string) cluster
 	}
 	c := cluster{started, t, client}
 	c.must(chain.ApplyFile(t.Context(), started.Config, istioCRDs(t)))
-	c.apply(istio)
+	c.apply(chain.MeshObjects)
 	return c
 }
 
