@@ -76,17 +76,23 @@ func toldBy(plugin *metav1.PartialObjectMetadata) reportedStatus {
 	return statusTold(plugin.ManagedFields)
 }
 
-// flags are the words of what a reportedStatus says.
-func (r *reportedStatus) flags() map[string]*bool {
-	return map[string]*bool{"whole": &r.whole, "inEffect": &r.inEffect, "module": &r.module, "waiting": &r.waiting, "strangers": &r.strangers}
+// toldFlag is a word for something that a reportedStatus says.
+type toldFlag struct {
+	word string
+	says *bool
+}
+
+// flags are all words. An array, since each look at a plugin goes through them.
+func (r *reportedStatus) flags() [5]toldFlag {
+	return [...]toldFlag{{"inEffect", &r.inEffect}, {"module", &r.module}, {"strangers", &r.strangers}, {"waiting", &r.waiting}, {"whole", &r.whole}}
 }
 
 // String is short, since it stays in memory.
 func (r reportedStatus) String() string {
 	var words []string
-	for word, says := range r.flags() {
-		if *says {
-			words = append(words, word)
+	for _, flag := range r.flags() {
+		if *flag.says {
+			words = append(words, flag.word)
 		}
 	}
 	for _, child := range r.envoyFilters {
@@ -102,8 +108,10 @@ func parseTold(text string) reportedStatus {
 	for word := range strings.FieldsSeq(text) {
 		if name, hash, ok := strings.Cut(word, "="); ok {
 			told.envoyFilters = append(told.envoyFilters, reportedEnvoyFilter{name, hash})
-		} else if flag := flags[word]; flag != nil {
-			*flag = true
+			continue
+		}
+		for _, flag := range flags {
+			*flag.says = *flag.says || flag.word == word
 		}
 	}
 	return told
