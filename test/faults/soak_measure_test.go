@@ -22,8 +22,22 @@ type samples struct {
 	minutes, megabytes []float64
 }
 
-// warmUp is how long a process may take to grow to its size.
-func warmUp() time.Duration { return min(3*time.Minute, soakTime/3) }
+// warmUp is how long a process takes to grow to its size: client-go remembers each event for 6 to 12 minutes (finishTime of
+// tools/events).
+func warmUp() time.Duration { return min(12*time.Minute, soakTime/3) }
+
+// told is the memory at every third minute.
+func (s *samples) told() string {
+	var text []string
+	next := 0.0
+	for i, minute := range s.minutes {
+		if minute >= next {
+			text = append(text, fmt.Sprintf("%.1f", s.megabytes[i]))
+			next = minute + 3
+		}
+	}
+	return strings.Join(text, " ")
+}
 
 // take adds the memory of a process as it is now.
 func (s *samples) take(since time.Duration, pid int) {
@@ -35,16 +49,17 @@ func (s *samples) take(since time.Duration, pid int) {
 	Expect(fields).NotTo(BeEmpty())
 	kilobytes, err := strconv.ParseFloat(fields[0], 64)
 	Expect(err).NotTo(HaveOccurred())
-	if since >= warmUp() {
-		s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, kilobytes/1024)
-	}
+	s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, kilobytes/1024)
 }
 
-func (s *samples) last() float64 {
-	if len(s.megabytes) == 0 {
-		return 0
+// after are the samples from some time on.
+func (s *samples) after(since time.Duration) *samples {
+	for i, minute := range s.minutes {
+		if minute >= since.Minutes() {
+			return &samples{s.minutes[i:], s.megabytes[i:]}
+		}
 	}
-	return s.megabytes[len(s.megabytes)-1]
+	return &samples{}
 }
 
 // slope is that of the straight line that is nearest to all samples (least squares), in MB per 10 minutes.
@@ -68,6 +83,12 @@ func TestSlope(t *testing.T) {
 	s := samples{minutes: []float64{3, 4, 5, 6}, megabytes: []float64{50, 50.2, 50.2, 50.4}}
 	if got := s.slope(); got < 1.19 || got > 1.21 {
 		t.Errorf("got %v, want 1.2", got)
+	}
+	if got := s.told(); got != "50.0 50.4" {
+		t.Errorf("told %q", got)
+	}
+	if got := s.after(4 * time.Minute).told(); got != "50.2" {
+		t.Errorf("told %q of the end", got)
 	}
 	if got := (&samples{}).slope(); got != 0 {
 		t.Errorf("got %v for no samples", got)
