@@ -61,8 +61,10 @@ func onCanary(s State) (decision Decision, ok bool) {
 	case !canary.Exists || canary.Content != s.Wanted:
 		return Decision{}, false
 	case canary.Ended != "":
-		// It is gone through again, from the trial on, where it was asked for again.
-		return Decision{Action: Hold, Phase: TakenBack, CanaryMemory: canary.CanaryMemory}, s.Canaries.Wanted && canary.Refresh == s.Refresh
+		// It is gone through again, from the trial on, where it was asked for again. A trial is left where the operator died
+		// while it took all of it back.
+		decision := Decision{Action: Hold, Phase: TakenBack, CanaryMemory: canary.CanaryMemory, EndTrial: s.Trial.Exists}
+		return decision, s.Canaries.Wanted && canary.Refresh == s.Refresh
 	}
 	if decision, ended := endOf(s); ended {
 		return decision, true

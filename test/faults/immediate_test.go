@@ -25,8 +25,11 @@ func patched(json string) step {
 }
 
 // at has an override of its own for a host.
-func at(host string) step {
-	return patched(`{"spec": {"overrides": [{"match": {"hosts": ["` + host + `"]}, "rules": {"text": "override"}}]}}`)
+func at(host string) step { return with(host, "override") }
+
+// with has one host get other rules.
+func with(host, rules string) step {
+	return patched(`{"spec": {"overrides": [{"match": {"hosts": ["` + host + `"]}, "rules": {"text": "` + rules + `"}}]}}`)
 }
 
 // orphaned deletes a plugin, and leaves what it had.

@@ -3,9 +3,12 @@
 package oracle
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -59,6 +62,20 @@ func TestSound(t *testing.T) {
 	finds(t, Sound(Process{Before: 90, After: 120}), "90 goroutines, and 120 in the end")
 }
 
+// changed is an object in which one text stands in the place of another.
+func changed(t *testing.T, object *unstructured.Unstructured, from, to string) *unstructured.Unstructured {
+	t.Helper()
+	was := text(object.Object)
+	if !strings.Contains(was, from) {
+		t.Fatalf("%s isn't in %s", from, was)
+	}
+	is := &unstructured.Unstructured{}
+	if err := json.Unmarshal([]byte(strings.Replace(was, from, to, 1)), &is.Object); err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
 func TestSame(t *testing.T) {
 	config, filter := pairOf(t, plugin("1", 1, "first"))
 	counted, noted, other := config.DeepCopy(), config.DeepCopy(), renamed(config, "-trial")
@@ -68,6 +85,10 @@ func TestSame(t *testing.T) {
 	noted.SetAnnotations(map[string]string{"note": "x"})
 	finds(t, Same(stand(config, filter), stand(counted, filter)), "")
 	finds(t, Same(stand(config, filter), stand(noted, filter)), "auth-config was")
+	nudged := changed(t, config, `"timeout":"30s"`, `"timeout":"30.001s"`)
+	nudged.SetAnnotations(map[string]string{wasmv1alpha1.AnnotationNudge: "1"})
+	finds(t, Same(stand(config, filter), stand(nudged, filter)), "")
+	finds(t, Same(stand(config, filter), stand(changed(t, config, `"timeout":"30s"`, `"timeout":"31s"`), filter)), "auth-config was")
 	finds(t, Same(stand(config, filter), stand(config)), "auth-filter stood before")
 	finds(t, Same(stand(config), stand(config, other)), "auth-config-trial is left over")
 }
