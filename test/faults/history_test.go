@@ -88,7 +88,7 @@ func (r *recorder) drain(watcher watch.Interface, version string) (string, error
 		if event.Type == watch.Error {
 			return version, apierrors.FromObject(event.Object)
 		}
-		r.add(event)
+		r.add(event, false)
 		if object, ok := event.Object.(*unstructured.Unstructured); ok {
 			version = object.GetResourceVersion()
 		}
@@ -118,12 +118,12 @@ func (r *recorder) catchUp(list *unstructured.UnstructuredList) {
 		switch {
 		case same && before.GetResourceVersion() == now.GetResourceVersion():
 		case same:
-			r.add(watch.Event{Type: watch.Modified, Object: now})
+			r.add(watch.Event{Type: watch.Modified, Object: now}, true)
 		default:
 			if before != nil {
 				r.lost(before)
 			}
-			r.add(watch.Event{Type: watch.Added, Object: now})
+			r.add(watch.Event{Type: watch.Added, Object: now}, true)
 		}
 	}
 	for _, gone := range last {
@@ -133,17 +133,17 @@ func (r *recorder) catchUp(list *unstructured.UnstructuredList) {
 
 // lost notes a deletion of which one knows only that it came after the last change: it has that one's version.
 func (r *recorder) lost(object *unstructured.Unstructured) {
-	r.add(watch.Event{Type: watch.Deleted, Object: object})
+	r.add(watch.Event{Type: watch.Deleted, Object: object}, true)
 }
 
-func (r *recorder) add(event watch.Event) {
+func (r *recorder) add(event watch.Event, listed bool) {
 	object, ok := event.Object.(*unstructured.Unstructured)
 	if !ok || event.Type == watch.Bookmark || event.Type == watch.Error {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, oracle.Event{Type: event.Type, Object: object})
+	r.events = append(r.events, oracle.Event{Type: event.Type, Object: object, Listed: listed})
 }
 
 func (r *recorder) has(version string) bool {

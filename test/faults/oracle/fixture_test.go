@@ -99,6 +99,17 @@ func (l *life) happens(kind watch.EventType, objects ...any) *life {
 	return l
 }
 
+// lists has a list show what nobody saw come.
+func (l *life) lists(objects ...any) *life {
+	l.t.Helper()
+	seen := len(l.history)
+	l.happens(watch.Added, objects...)
+	for i := range l.history[seen:] {
+		l.history[seen+i].Listed = true
+	}
+	return l
+}
+
 func begin(t *testing.T) *life { return &life{t: t} }
 
 // stand are objects by name.

@@ -24,6 +24,8 @@ import (
 type Event struct {
 	Type   watch.EventType
 	Object *unstructured.Unstructured
+	// Listed says that it is what a list showed where a watch had missed something: what came between is not known.
+	Listed bool
 }
 
 // Version is when it happened: all objects of a cluster share one count.

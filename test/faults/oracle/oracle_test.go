@@ -85,12 +85,14 @@ func TestOrder(t *testing.T) {
 		life  *life
 		finds string
 	}{
-		"the configuration first": {begin(t).happens(watch.Added, p, config, filter), ""},
-		"the filter first":        {begin(t).happens(watch.Added, p, filter, config), "O3: after ADDED of auth-filter in version 2"},
-		"other names":             {begin(t).happens(watch.Added, p, config, filter).happens(watch.Modified, elsewhere, config2, filter2), "after MODIFIED of auth-config in version 5"},
-		"a trial's filter first":  {begin(t).happens(watch.Added, p, renamed(filter, "-trial")), "auth-filter-trial names"},
-		"gone, the filter last":   {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, p, config, filter), ""},
-		"not gone":                {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, config), "auth-filter names"},
+		"the configuration first":   {begin(t).happens(watch.Added, p, config, filter), ""},
+		"the filter first":          {begin(t).happens(watch.Added, p, filter, config), "O3: after ADDED of auth-filter in version 2"},
+		"other names":               {begin(t).happens(watch.Added, p, config, filter).happens(watch.Modified, elsewhere, config2, filter2), "after MODIFIED of auth-config in version 5"},
+		"a trial's filter first":    {begin(t).happens(watch.Added, p, renamed(filter, "-trial")), "auth-filter-trial names"},
+		"gone, the filter last":     {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, p, config, filter), ""},
+		"the filter first, listed":  {begin(t).happens(watch.Added, p).lists(filter, config), ""},
+		"listed alone, and touched": {begin(t).happens(watch.Added, p).lists(filter).happens(watch.Modified, filter), "O3: after MODIFIED of auth-filter in version 3"},
+		"not gone":                  {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, config), "auth-filter names"},
 	} {
 		t.Run(name, func(t *testing.T) { finds(t, Order(test.life.history), test.finds) })
 	}

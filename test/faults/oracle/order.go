@@ -15,7 +15,7 @@ import (
 )
 
 // Order (O3): whatever was written last, what a filter names is delivered by the half beside it. What the garbage
-// collector takes away of a plugin that is gone is not the operator's.
+// collector takes away of a plugin that is gone is not the operator's, and of what was only listed nobody saw the order.
 func Order(history History) []string {
 	var found []string
 	gone := map[string]bool{}
@@ -27,7 +27,7 @@ func Order(history History) []string {
 			return
 		}
 		plugin, ours := translate.PluginName(event.Object.GetName())
-		if !ours {
+		if !ours || event.Listed {
 			return
 		}
 		for end, roles := range map[string][]wasmv1alpha1.EnvoyFilterRole{
