@@ -64,7 +64,7 @@ func newSoak(ctx context.Context) *soak {
 	flags := append(observing(), "--leader-elect=true", "--leader-election-namespace=wasmplugin-system", "--watch-namespaces="+strings.Join(names[:4], ","))
 	s.both[0] = newOperator(ctx, flags...)
 	s.both[1] = newOperator(ctx, flags...)
-	s.steady = newOperator(ctx, append(observing(), "--pprof-bind-address=127.0.0.1:16066", "--watch-namespaces="+strings.Join(names[4:], ","))...)
+	s.steady = newOperator(ctx, append(observing(), "--watch-namespaces="+strings.Join(names[4:], ","))...)
 	for i, one := range s.scenes {
 		if one.operators = s.both[:]; i >= 4 {
 			one.operators = []*operator{s.steady}
