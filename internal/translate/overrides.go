@@ -10,8 +10,8 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -89,33 +89,38 @@ func routePatches(in Input, instances []instance, overrides []override) ([]*netw
 	slices.SortFunc(switches, func(a, b switched) int {
 		return cmp.Or(cmp.Compare(a.specificity(), b.specificity()), cmp.Compare(a.host, b.host), cmp.Compare(a.route, b.route))
 	})
+	values := map[int]*structpb.Struct{} // by instance: there are up to 512 places, and each value names every instance
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
 	for _, context := range routeContexts(in.Plugin.Spec) {
 		for _, s := range switches {
-			config, err := filterConfigs(instances, s.instance)
-			if err != nil {
-				return nil, err
+			if values[s.instance] == nil {
+				value, err := switchedTo(instances, s.instance)
+				if err != nil {
+					return nil, err
+				}
+				values[s.instance] = value
 			}
-			patch, err := routePatch(context, s.place, config)
-			if err != nil {
-				return nil, err
-			}
-			patches = append(patches, patch)
+			patches = append(patches, routePatch(context, s.place, values[s.instance]))
 		}
 	}
 	return patches, nil
 }
 
-func routePatch(context networking.EnvoyFilter_PatchContext, at place, config map[string]*anypb.Any) (*networking.EnvoyFilter_EnvoyConfigObjectPatch, error) {
-	applyTo, message := networking.EnvoyFilter_VIRTUAL_HOST, proto.Message(&routev3.VirtualHost{TypedPerFilterConfig: config})
-	match := &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{DomainName: at.host}
-	if at.route != "" {
-		applyTo, message = networking.EnvoyFilter_HTTP_ROUTE, &routev3.Route{TypedPerFilterConfig: config}
-		match.Route = &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: at.route}
-	}
-	value, err := toStruct(message)
+// switchedTo is a part of a virtual host, or of a route: both have the field.
+func switchedTo(instances []instance, on int) (*structpb.Struct, error) {
+	config, err := filterConfigs(instances, on)
 	if err != nil {
 		return nil, err
+	}
+	return toStruct(&routev3.VirtualHost{TypedPerFilterConfig: config})
+}
+
+func routePatch(context networking.EnvoyFilter_PatchContext, at place, value *structpb.Struct) *networking.EnvoyFilter_EnvoyConfigObjectPatch {
+	applyTo := networking.EnvoyFilter_VIRTUAL_HOST
+	match := &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{DomainName: at.host}
+	if at.route != "" {
+		applyTo = networking.EnvoyFilter_HTTP_ROUTE
+		match.Route = &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: at.route}
 	}
 	return &networking.EnvoyFilter_EnvoyConfigObjectPatch{
 		ApplyTo: applyTo,
@@ -126,7 +131,7 @@ func routePatch(context networking.EnvoyFilter_PatchContext, at place, config ma
 			},
 		},
 		Patch: &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_MERGE, Value: value},
-	}, nil
+	}
 }
 
 // filterConfigs switches on the instance of that index, 0 for none, and off all others.
