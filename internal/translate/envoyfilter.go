@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -78,14 +79,19 @@ func sealed(filter EnvoyFilter) (EnvoyFilter, error) {
 		return EnvoyFilter{}, fmt.Errorf("render EnvoyFilter %s: %w", filter.Name, err)
 	}
 	if len(raw) > maxRendered {
-		return EnvoyFilter{}, &InvalidSpecError{
-			Reason: wasmv1alpha1.ReasonRenderedTooLarge, Field: "spec",
-			Problem: fmt.Sprintf("makes EnvoyFilter %s of %d bytes, at most %d can be stored; shorten the rules, or use fewer overrides", filter.Name, len(raw), maxRendered),
-		}
+		return EnvoyFilter{}, tooLarge(filter.Name, strconv.Itoa(len(raw)))
 	}
 	sum := sha256.Sum256(raw)
 	filter.Hash = hex.EncodeToString(sum[:8])
 	return filter, nil
+}
+
+// tooLarge refuses an EnvoyFilter of so many bytes.
+func tooLarge(name, size string) error {
+	return &InvalidSpecError{
+		Reason: wasmv1alpha1.ReasonRenderedTooLarge, Field: "spec",
+		Problem: fmt.Sprintf("makes EnvoyFilter %s of %s bytes, at most %d can be stored; shorten the rules, or use fewer overrides", name, size, maxRendered),
+	}
 }
 
 // Labels are those of an EnvoyFilter of a plugin. Of the plugin's own only the revision is passed on.

@@ -4,6 +4,7 @@ package translate
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -89,7 +90,8 @@ func routePatches(in Input, instances []instance, overrides []override) ([]*netw
 	slices.SortFunc(switches, func(a, b switched) int {
 		return cmp.Or(cmp.Compare(a.specificity(), b.specificity()), cmp.Compare(a.host, b.host), cmp.Compare(a.route, b.route))
 	})
-	values := map[int]*structpb.Struct{} // by instance: there are up to 512 places, and each value names every instance
+	// By instance: there are up to 512 places, and each value names every instance. What can't be stored isn't rendered.
+	values, size := map[int]*switchedValue{}, 0
 	var patches []*networking.EnvoyFilter_EnvoyConfigObjectPatch
 	for _, context := range routeContexts(in.Plugin.Spec) {
 		for _, s := range switches {
@@ -100,19 +102,32 @@ func routePatches(in Input, instances []instance, overrides []override) ([]*netw
 				}
 				values[s.instance] = value
 			}
-			patches = append(patches, routePatch(context, s.place, values[s.instance]))
+			if size += values[s.instance].size; size > maxRendered {
+				return nil, tooLarge(EnvoyFilterName(in.Plugin.Name, wasmv1alpha1.EnvoyFilterFilter), fmt.Sprintf("%d or more", size))
+			}
+			patches = append(patches, routePatch(context, s.place, values[s.instance].Struct))
 		}
 	}
 	return patches, nil
 }
 
-// switchedTo is a part of a virtual host, or of a route: both have the field.
-func switchedTo(instances []instance, on int) (*structpb.Struct, error) {
+// switchedValue is a part of a virtual host, or of a route: both have the field. Its size is in JSON, in bytes.
+type switchedValue struct {
+	*structpb.Struct
+	size int
+}
+
+func switchedTo(instances []instance, on int) (*switchedValue, error) {
 	config, err := filterConfigs(instances, on)
 	if err != nil {
 		return nil, err
 	}
-	return toStruct(&routev3.VirtualHost{TypedPerFilterConfig: config})
+	value, err := toStruct(&routev3.VirtualHost{TypedPerFilterConfig: config})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(value.AsMap())
+	return &switchedValue{value, len(raw)}, err
 }
 
 func routePatch(context networking.EnvoyFilter_PatchContext, at place, value *structpb.Struct) *networking.EnvoyFilter_EnvoyConfigObjectPatch {

@@ -126,6 +126,26 @@ func TestRefusesWhatIsTooLargeToStore(t *testing.T) {
 	}
 }
 
+// TestRefusesWhatManyPlacesMake: each place names every instance. That is refused before it is rendered.
+func TestRefusesWhatManyPlacesMake(t *testing.T) {
+	var texts []string
+	for i := range 64 {
+		texts = append(texts, fmt.Sprintf(`{"n":%d}`, i))
+	}
+	plugin := withOverrides(texts...)
+	for i := range plugin.Spec.Overrides {
+		var hosts []string
+		for j := range 8 {
+			hosts = append(hosts, fmt.Sprintf("h%d-%d.example.com", i, j))
+		}
+		plugin.Spec.Overrides[i].Match.Hosts = hosts
+	}
+	_, err := translate.Translate(translate.Input{Plugin: plugin})
+	if err == nil || !strings.Contains(err.Error(), " or more bytes, at most 1048576 can be stored") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReferences(t *testing.T) {
 	plugin := newPlugin("shop", "auth")
 	source := func(name, key string) wasmv1alpha1.RulesKeyReference {
