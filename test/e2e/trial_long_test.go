@@ -107,6 +107,19 @@ spec:
 	})
 })
 
+// takes is how long it takes from a change until the status, which knows of it, is as asked for.
+func (s space) takes(ctx context.Context, name string, longest time.Duration, change func(), as func(g Gomega, plugin *wasmv1alpha1.WasmPlugin)) time.Duration {
+	GinkgoHelper()
+	start := time.Now()
+	change()
+	Eventually(ctx, func(g Gomega) {
+		plugin := s.read(ctx, name)
+		g.Expect(plugin.Status.ObservedGeneration).To(Equal(plugin.Generation))
+		as(g, plugin)
+	}).WithTimeout(longest).Should(Succeed())
+	return time.Since(start)
+}
+
 // timed tells how long a new plugin and new rules take, each so many times.
 func timed(ctx context.Context, times int) {
 	GinkgoHelper()
@@ -114,14 +127,9 @@ func timed(ctx context.Context, times int) {
 	gw := s.gateway(ctx, "gateway", 1)
 	took := map[string][]time.Duration{}
 	measure := func(what string, change func()) {
-		start := time.Now()
-		change()
-		Eventually(ctx, func(g Gomega) {
-			plugin := s.read(ctx, "auth")
-			g.Expect(plugin.Status.ObservedGeneration).To(Equal(plugin.Generation))
+		took[what] = append(took[what], s.takes(ctx, "auth", patience, change, func(g Gomega, plugin *wasmv1alpha1.WasmPlugin) {
 			g.Expect(condition(plugin, wasmv1alpha1.ConditionProgrammed).Status).To(Equal(metav1.ConditionTrue))
-		}).WithTimeout(patience).Should(Succeed())
-		took[what] = append(took[what], time.Since(start))
+		}))
 	}
 	for range times {
 		measure("new", func() { s.create(ctx, "auth", basicAuth(gw.selector())) })

@@ -33,9 +33,9 @@ type scenario struct {
 	always bool
 	// back says that the end is the beginning.
 	back bool
-	// late is how often a trial, or a canary, may be made once more: where the operator dies between taking a refused one
+	// again is how often a trial, or a canary, may be made once more: where the operator dies between taking a refused one
 	// away and remembering why, it can but try again.
-	late int
+	again int
 }
 
 func (t step) reached(ctx context.Context, s *scene) func(g Gomega) {
@@ -64,7 +64,7 @@ func (c scenario) killedAfter(ctx context.Context, s *scene, what string, k int)
 	s.create(ctx, s.newPlugin(bystander))
 	s.take(ctx, append([]step{{do: func(context.Context, *scene) {}}}, c.before...))
 	s.mayNotTouch(ctx)
-	s.late = c.late
+	s.again = c.again
 	if c.back {
 		_, s.stood = s.standing(ctx, Default)
 	}

@@ -73,13 +73,13 @@ var safe = map[string]scenario{
 	"other rules, by a trial":         {before: []step{created}, steps: []step{changed}, fewest: 6},
 	"other hosts, without a trial":    {before: []step{created, at("a.example.com")}, steps: []step{at("b.example.com")}, fewest: 4}, // proxies get the same content
 	"other overrides, by a trial":     {before: []step{created, at("a.example.com")}, steps: []step{with("b.example.com", "other")}, fewest: 8},
-	"rules that are refused on trial": {before: []step{created}, steps: []step{refusedOnTrial}, fewest: 5, late: 1},
+	"rules that are refused on trial": {before: []step{created}, steps: []step{refusedOnTrial}, fewest: 5, again: 1},
 	"rules that are refused, and the first again": {
-		before: []step{created}, steps: []step{refusedOnTrial, back}, fewest: 7, back: true, late: 1,
+		before: []step{created}, steps: []step{refusedOnTrial, back}, fewest: 7, back: true, again: 1,
 	},
 	"a canary, promoted":             {before: []step{rolled}, steps: []step{onCanary, promoted}, fewest: 10, always: true},
 	"a canary, aborted":              {before: []step{rolled}, steps: []step{onCanary, aborted}, fewest: 9},
-	"rules that a canary refuses":    {before: []step{rolled}, steps: []step{refusedOnCanary}, fewest: 8, late: 1},
+	"rules that a canary refuses":    {before: []step{rolled}, steps: []step{refusedOnCanary}, fewest: 8, again: 1},
 	"a canary, and the first again":  {before: []step{rolled}, steps: []step{onCanary, back}, fewest: 10, back: true},
 	"off and on, with proxies":       {before: []step{created}, steps: []step{patched(`{"spec": {"activation": {"mode": "Off"}}}`), patched(`{"spec": {"activation": {"mode": "Safe"}}}`)}, fewest: 4},
 	"deleted while on canary":        {before: []step{rolled, onCanary}, steps: []step{deleted}},

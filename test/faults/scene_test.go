@@ -40,6 +40,8 @@ type scene struct {
 	stood map[string]*unstructured.Unstructured
 	// late is how many writes may have been under way when a spec changed.
 	late int
+	// again is how often a trial, or a canary, may be made once more.
+	again int
 	// mode is that of new plugins, old what was in force before a change.
 	mode wasmv1alpha1.ActivationMode
 	old  *wasmv1alpha1.WasmPluginSpec
@@ -263,7 +265,7 @@ func (s *scene) judge(ctx context.Context, what string) {
 	GinkgoHelper()
 	history := s.soFar(ctx)
 	violations := slices.Concat(
-		oracle.Pairs(history, s.late), oracle.Order(history), oracle.Statuses(history, s.options), oracle.Writes(history, s.writes()),
+		oracle.Pairs(history, s.late, s.again), oracle.Order(history), oracle.Statuses(history, s.options), oracle.Writes(history, s.writes()),
 	)
 	if s.since > 0 {
 		violations = append(violations, oracle.Bystander(history, s.since, bystander)...)

@@ -22,9 +22,8 @@ type samples struct {
 	minutes, megabytes []float64
 }
 
-// warmUp is how long a process takes to grow to its size: client-go remembers each event for 6 to 12 minutes (finishTime of
-// tools/events).
-func warmUp() time.Duration { return min(12*time.Minute, soakTime/3) }
+// warmUp is how long a process may take to grow to its size.
+func warmUp() time.Duration { return min(3*time.Minute, soakTime/3) }
 
 // told is the memory at every third minute.
 func (s *samples) told() string {

@@ -69,8 +69,20 @@ func TestPairs(t *testing.T) {
 			"auth-config-trial of generation 1 of 1 was made 2 times",
 		},
 	} {
-		t.Run(name, func(t *testing.T) { finds(t, Pairs(test.life.history, test.late), test.finds) })
+		t.Run(name, func(t *testing.T) { finds(t, Pairs(test.life.history, test.late, 0), test.finds) })
 	}
+}
+
+// TestPairsAgain: a trial may be made again where that is said, and nothing else goes back by it.
+func TestPairsAgain(t *testing.T) {
+	first, second := plugin("1", 1, "first"), plugin("1", 2, "second")
+	config, filter := pairOf(t, first)
+	changed, _ := pairOf(t, second)
+	trial := renamed(config, "-trial")
+	life := begin(t).happens(watch.Added, first, config, filter, trial).happens(watch.Deleted, trial).happens(watch.Added, trial)
+	finds(t, Pairs(life.history, 0, 1), "")
+	finds(t, Pairs(life.happens(watch.Deleted, trial).happens(watch.Added, trial).history, 0, 1), "was made 3 times")
+	finds(t, Pairs(begin(t).happens(watch.Added, first, config, filter).happens(watch.Modified, second, changed, config).history, 0, 1), "auth-config went back")
 }
 
 func TestOrder(t *testing.T) {
@@ -91,6 +103,7 @@ func TestOrder(t *testing.T) {
 		"a trial's filter first":    {begin(t).happens(watch.Added, p, renamed(filter, "-trial")), "auth-filter-trial names"},
 		"gone, the filter last":     {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, p, config, filter), ""},
 		"the filter first, listed":  {begin(t).happens(watch.Added, p).lists(filter, config), ""},
+		"listed alone":              {begin(t).happens(watch.Added, p).lists(filter).happens(watch.Added, renamed(filter, "-of-somebody")), "auth-filter names"},
 		"listed alone, and touched": {begin(t).happens(watch.Added, p).lists(filter).happens(watch.Modified, filter), "O3: after MODIFIED of auth-filter in version 3"},
 		"not gone":                  {begin(t).happens(watch.Added, p, config, filter).happens(watch.Deleted, config), "auth-filter names"},
 	} {

@@ -4,7 +4,9 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,10 +17,11 @@ import (
 )
 
 // Order (O3): whatever was written last, what a filter names is delivered by the half beside it. What the garbage
-// collector takes away of a plugin that is gone is not the operator's, and of what was only listed nobody saw the order.
+// collector takes away of a plugin that is gone is not the operator's. Of what was listed nobody saw the order: it is judged
+// as a whole, with the next event that was seen.
 func Order(history History) []string {
 	var found []string
-	gone := map[string]bool{}
+	gone, written := map[string]bool{}, map[string]bool{}
 	history.walk(func(event Event, now moment) {
 		if event.isPlugin() {
 			if event.Type == watch.Deleted {
@@ -26,24 +29,37 @@ func Order(history History) []string {
 			}
 			return
 		}
-		plugin, ours := translate.PluginName(event.Object.GetName())
-		if !ours || event.Listed {
+		if plugin, ours := translate.PluginName(event.Object.GetName()); ours {
+			written[plugin] = true
+		}
+		if event.Listed {
 			return
 		}
-		for end, roles := range map[string][]wasmv1alpha1.EnvoyFilterRole{
-			"": translate.Roles, "-trial": translate.TrialRoles, "-canary": translate.CanaryRoles,
-		} {
-			config := now.envoyFilters[translate.EnvoyFilterName(plugin, roles[0])]
-			filter := now.envoyFilters[translate.EnvoyFilterName(plugin, roles[1])]
-			if filter == nil || gone[ownerOf(filter)] {
-				continue
-			}
-			for _, name := range undelivered(filter, config, end) {
-				found = append(found, fmt.Sprintf("O3: after %s of %s in version %d, %s names %s, which nothing delivers",
-					event.Type, event.Object.GetName(), event.Version(), filter.GetName(), name))
+		for _, plugin := range slices.Sorted(maps.Keys(written)) {
+			for _, problem := range now.misses(plugin, gone) {
+				found = append(found, fmt.Sprintf("O3: after %s of %s in version %d, %s", event.Type, event.Object.GetName(), event.Version(), problem))
 			}
 		}
+		clear(written)
 	})
+	return found
+}
+
+// misses says what the filters of a plugin name that nothing delivers.
+func (m moment) misses(plugin string, gone map[string]bool) []string {
+	var found []string
+	for end, roles := range map[string][]wasmv1alpha1.EnvoyFilterRole{
+		"": translate.Roles, "-trial": translate.TrialRoles, "-canary": translate.CanaryRoles,
+	} {
+		config := m.envoyFilters[translate.EnvoyFilterName(plugin, roles[0])]
+		filter := m.envoyFilters[translate.EnvoyFilterName(plugin, roles[1])]
+		if filter == nil || gone[ownerOf(filter)] {
+			continue
+		}
+		for _, name := range undelivered(filter, config, end) {
+			found = append(found, fmt.Sprintf("%s names %s, which nothing delivers", filter.GetName(), name))
+		}
+	}
 	return found
 }
 

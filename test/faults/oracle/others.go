@@ -66,15 +66,14 @@ func Sound(p Process) []string {
 	return found
 }
 
-// counters are the annotations that tell how something came to be, and not what it is. Two are of a spec with the nudge in
-// it: EndState compares them.
-var counters = []string{
-	wasmv1alpha1.AnnotationGeneration, wasmv1alpha1.AnnotationPluginGeneration, wasmv1alpha1.AnnotationTrial, wasmv1alpha1.AnnotationNudge,
-	wasmv1alpha1.AnnotationHash, wasmv1alpha1.AnnotationExpectation,
-}
+// counters are the annotations that tell how something came to be, and not what it is.
+var counters = []string{wasmv1alpha1.AnnotationGeneration, wasmv1alpha1.AnnotationPluginGeneration, wasmv1alpha1.AnnotationTrial}
 
-// nudges are the milliseconds that a nudge adds to the time for a fetch (translate.Input): proxies that refused a trial are
-// asked again when it has gone.
+// ofNudges are the annotations that a nudge changes, with the spec: proxies that refused a trial are asked again when it has
+// gone.
+var ofNudges = []string{wasmv1alpha1.AnnotationNudge, wasmv1alpha1.AnnotationHash, wasmv1alpha1.AnnotationExpectation}
+
+// nudges are the milliseconds that a nudge adds to the time for a fetch (translate.Input).
 var nudges = regexp.MustCompile(`("timeout":"30)\.\d{3}s"`)
 
 // Same (O9): what stands after a way there and back is what stood before.
@@ -85,7 +84,8 @@ func Same(before, after map[string]*unstructured.Unstructured) []string {
 			found = append(found, fmt.Sprintf("O9: %s stood before", name))
 			continue
 		}
-		if was, is := essence(before[name]), essence(after[name]); was != is {
+		nudged := before[name].GetAnnotations()[wasmv1alpha1.AnnotationNudge] != after[name].GetAnnotations()[wasmv1alpha1.AnnotationNudge]
+		if was, is := essence(before[name], nudged), essence(after[name], nudged); was != is {
 			found = append(found, fmt.Sprintf("O9: %s was\n%s\nand is\n%s", name, was, is))
 		}
 	}
@@ -97,13 +97,20 @@ func Same(before, after map[string]*unstructured.Unstructured) []string {
 	return found
 }
 
-// essence is all that an operator says of an EnvoyFilter but how it came to be.
-func essence(object *unstructured.Unstructured) string {
+// essence is all that an operator says of an EnvoyFilter but how it came to be, and but for nudges where they differ.
+func essence(object *unstructured.Unstructured, nudged bool) string {
 	annotations := maps.Clone(object.GetAnnotations())
 	for _, key := range counters {
 		delete(annotations, key)
 	}
-	return nudges.ReplaceAllString(text(map[string]any{
+	said := map[string]any{
 		"labels": object.GetLabels(), "annotations": annotations, "owners": object.GetOwnerReferences(), "spec": object.Object["spec"],
-	}), `${1}s"`)
+	}
+	if !nudged {
+		return text(said)
+	}
+	for _, key := range ofNudges {
+		delete(annotations, key)
+	}
+	return nudges.ReplaceAllString(text(said), `${1}s"`)
 }

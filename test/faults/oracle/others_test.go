@@ -88,7 +88,16 @@ func TestSame(t *testing.T) {
 	nudged := changed(t, config, `"timeout":"30s"`, `"timeout":"30.001s"`)
 	nudged.SetAnnotations(map[string]string{wasmv1alpha1.AnnotationNudge: "1"})
 	finds(t, Same(stand(config, filter), stand(nudged, filter)), "")
-	finds(t, Same(stand(config, filter), stand(changed(t, config, `"timeout":"30s"`, `"timeout":"31s"`), filter)), "auth-config was")
+	for to, nudge := range map[string]string{`"timeout":"31s"`: "1", `"timeout":"30.001s"`: ""} {
+		other := changed(t, config, `"timeout":"30s"`, to)
+		if nudge != "" {
+			other.SetAnnotations(map[string]string{wasmv1alpha1.AnnotationNudge: nudge})
+		}
+		finds(t, Same(stand(config, filter), stand(other, filter)), "auth-config was")
+	}
+	rehashed := config.DeepCopy()
+	rehashed.SetAnnotations(map[string]string{wasmv1alpha1.AnnotationHash: "another"})
+	finds(t, Same(stand(config, filter), stand(rehashed, filter)), "auth-config was")
 	finds(t, Same(stand(config, filter), stand(config)), "auth-filter stood before")
 	finds(t, Same(stand(config), stand(config, other)), "auth-config-trial is left over")
 }

@@ -15,19 +15,19 @@ import (
 
 // Pairs (O2): for a plugin each half is made once, and goes only with it; a change is tried, and brought to canaries, once;
 // and what stands never goes back to what stood before for the same generation of the plugin, but for so many late writes:
-// those that were under way when the spec changed.
-func Pairs(history History, late int) []string {
+// those that were under way when the spec changed. A trial, or a canary, may be made so many times again.
+func Pairs(history History, late, again int) []string {
 	look := pairs{
 		gone: map[string]bool{}, made: map[string]int{}, tried: map[string]int{}, generation: map[string]int64{},
-		specs: map[string][]string{}, late: late,
+		specs: map[string][]string{}, late: late, again: again,
 	}
 	history.walk(look.event)
 	return look.found
 }
 
 type pairs struct {
-	found []string
-	late  int
+	found       []string
+	late, again int
 	// gone are the uids of plugins that were deleted.
 	gone map[string]bool
 	// made counts the halves by name and owner, tried the trials and canaries by plugin and generation.
@@ -55,7 +55,7 @@ func (p *pairs) event(event Event, _ moment) {
 	switch {
 	case !inForce && event.Type == watch.Added:
 		key := fmt.Sprintf("%s of generation %d of %s", object.GetName(), p.generation[owner], owner)
-		if p.tried[key]++; p.tried[key] > 1+p.late {
+		if p.tried[key]++; p.tried[key] > 1+p.late+p.again {
 			p.found = append(p.found, fmt.Sprintf("O2: %s was made %d times", key, p.tried[key]))
 		}
 	case !inForce:
