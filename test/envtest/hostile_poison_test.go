@@ -141,8 +141,14 @@ func clusterWide() []string {
 func survives(ctx context.Context, poisoned, count int) {
 	GinkgoHelper()
 	ns := newNamespace(ctx)
-	proxy.Reset()
-	restartOperator(ctx)
+	DeferCleanup(func(ctx SpecContext) { ensureRunning(ctx) })
+	restart := func() {
+		GinkgoHelper()
+		Expect(operator.Stop()).To(Succeed())
+		proxy.Reset() // not before: the one that stops may ask for something yet
+		Expect(operator.Start(ctx)).To(Succeed())
+	}
+	restart()
 	Eventually(clusterWide).Should(HaveLen(2))
 	before := costOf(ctx, count)
 	Expect(before.writes[0]).To(HaveLen(3))
@@ -165,10 +171,7 @@ func survives(ctx context.Context, poisoned, count int) {
 	Expect(clusterWide()).To(BeEmpty(), "no list and no watch broke")
 
 	By("restarting")
-	Expect(operator.Stop()).To(Succeed())
-	DeferCleanup(func(ctx SpecContext) { ensureRunning(ctx) })
-	proxy.Reset()
-	Expect(operator.Start(ctx)).To(Succeed())
+	restart()
 	goOn("after a start")
 	Expect(clusterWide()).To(Equal(start), "a start lists what it always does, once")
 	Expect(writes(ns)).To(BeEmpty(), "and writes nothing")
