@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -34,7 +35,13 @@ var commands = map[string]func(ctx context.Context, args []string, stderr io.Wri
 	"store":   runStore,
 }
 
+// heapProfileRate is the usual number of allocated bytes for each sample of the heap's profile.
+const heapProfileRate = 512 << 10
+
 func main() {
+	// The profile keeps every call stack that it ever met (runtime/mprof.go), so that a process grows for hours. It is taken
+	// only where somebody can ask for it.
+	runtime.MemProfileRate = 0
 	run, args := runManager, os.Args[1:]
 	if len(args) > 0 {
 		if command, known := commands[args[0]]; known {
@@ -63,6 +70,9 @@ func runManager(ctx context.Context, args []string, stderr io.Writer) error {
 	if options.version {
 		fmt.Fprintln(os.Stdout, version.String())
 		return nil
+	}
+	if options.pprofAddress != "" && options.pprofAddress != "0" {
+		runtime.MemProfileRate = heapProfileRate
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.zap)))
 	return manage(ctx, options)

@@ -30,3 +30,16 @@ func TestGoneIsLookedAtAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestGoneIsForgotten: a plugin that is deleted before the cache shows what was written to it leaves nothing in memory.
+func TestGoneIsForgotten(t *testing.T) {
+	world := newWorld(t)
+	world.mustReconcile()
+	if len(world.reconciler.written.byPlugin) != 1 {
+		t.Fatal("no write is remembered")
+	}
+	world.plugin = nil
+	if world.mustReconcile(); len(world.reconciler.written.byPlugin) != 0 {
+		t.Error("the write is still remembered")
+	}
+}

@@ -74,6 +74,7 @@ func (r *WasmPluginReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	plugin, children, err := r.observe(ctx, request.NamespacedName)
 	if apierrors.IsNotFound(err) || (err == nil && plugin.DeletionTimestamp != nil) {
 		// The garbage collector removes the pair, by its owner references.
+		r.written.forget(request.NamespacedName)
 		r.sources.forget(request.NamespacedName)
 		r.Modules.forget(request.NamespacedName)
 		r.Rollouts.forget(request.NamespacedName)

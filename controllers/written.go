@@ -63,6 +63,13 @@ func (w *writtenVersions) remember(plugin *wasmv1alpha1.WasmPlugin, observed, ch
 	w.byPlugin[types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Name}] = version
 }
 
+// forget ends the waiting for the last write of a plugin that is gone.
+func (w *writtenVersions) forget(plugin types.NamespacedName) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	delete(w.byPlugin, plugin)
+}
+
 // behind returns how long to wait for the cache, 0 where it shows the last write.
 func (w *writtenVersions) behind(plugin *metav1.PartialObjectMetadata, children apply.Children) time.Duration {
 	key := types.NamespacedName{Namespace: plugin.Namespace, Name: plugin.Name}

@@ -41,14 +41,20 @@ func (s *samples) told() string {
 // take adds the memory of a process as it is now.
 func (s *samples) take(since time.Duration, pid int) {
 	GinkgoHelper()
+	s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, memoryOf(pid, "VmRSS"))
+}
+
+// memoryOf is a field of /proc/PID/status, in MB.
+func memoryOf(pid int, field string) float64 {
+	GinkgoHelper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	Expect(err).NotTo(HaveOccurred())
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), field+":")
 	fields := strings.Fields(rest)
 	Expect(fields).NotTo(BeEmpty())
 	kilobytes, err := strconv.ParseFloat(fields[0], 64)
 	Expect(err).NotTo(HaveOccurred())
-	s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, kilobytes/1024)
+	return kilobytes / 1024
 }
 
 // after are the samples from some time on.
@@ -100,6 +106,22 @@ const (
 	leading = "leading"
 	waiting = "waiting"
 )
+
+// parts tells what the memory of the process that lives consists of, in MB: what Go's runtime has of the kernel, by its use, and
+// what is mapped from the binary.
+func (s *soak) parts(ctx context.Context) string {
+	GinkgoHelper()
+	var told []string
+	for _, name := range []string{"heap_inuse", "heap_idle", "heap_released", "stack_inuse", "mspan_inuse", "buck_hash_sys", "gc_sys", "other_sys"} {
+		bytes, err := s.steady.metric(ctx, "go_memstats_"+name+"_bytes")
+		Expect(err).NotTo(HaveOccurred())
+		told = append(told, fmt.Sprintf("%s %.2f", name, bytes/(1<<20)))
+	}
+	for _, field := range []string{"RssAnon", "RssFile"} {
+		told = append(told, fmt.Sprintf("%s %.2f", field, memoryOf(s.steady.PID(), field)))
+	}
+	return strings.Join(told, ", ")
+}
 
 // goroutines counts those of each process but for two of every connection: idle ones stay for some time.
 func (s *soak) goroutines(ctx context.Context) map[string]float64 {

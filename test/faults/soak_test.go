@@ -48,8 +48,9 @@ type soak struct {
 	memory  samples
 	// lost counts replicas that gave up by themselves, since they couldn't renew the lease.
 	changes, lost, restarts int
-	// told is what was counted of goroutines.
-	told string
+	// told is what was counted of goroutines, grown what the memory consists of at the end of the warm-up and of the soak.
+	told  string
+	grown []string
 }
 
 func newSoak(ctx context.Context) *soak {
@@ -144,11 +145,15 @@ func (s *soak) live(ctx context.Context) {
 		if time.Since(start) >= next {
 			next += sampled
 			s.memory.take(time.Since(start), s.steady.PID())
+			if len(s.grown) == 0 && time.Since(start) >= warmUp() {
+				s.grown = append(s.grown, s.parts(ctx))
+			}
 			for _, o := range append(s.both[:], s.steady) {
 				o.proxy.Reset() // what is remembered of requests would fill the memory
 			}
 		}
 	}
+	s.grown = append(s.grown, s.parts(ctx))
 	Expect(events).To(BeEmpty(), "all of it has happened")
 }
 
@@ -168,9 +173,9 @@ func (s *soak) supervise(ctx context.Context) {
 // report is all of it in a line.
 func (s *soak) report(took time.Duration) string {
 	return fmt.Sprintf("soak of %s: %d changes by users (%.1f in a second, %d failed), %d leader changes, %d leases lost, %d restarts of servers, "+
-		"%d writes by operators; the process that lived: resident MB every 3 minutes %s, %+.2f in 10 minutes after %s; goroutines at rest, before and after: %s",
+		"%d writes by operators; the process that lived: resident MB every 3 minutes %s, %+.2f in 10 minutes after %s, from (%s); goroutines at rest, before and after: %s",
 		soakTime, s.churn.made.Load(), float64(s.churn.made.Load())/took.Seconds(), s.churn.failed.Load(), s.changes, s.lost, s.restarts,
-		s.writes(), s.memory.told(), s.memory.after(warmUp()).slope(), warmUp(), s.told)
+		s.writes(), s.memory.told(), s.memory.after(warmUp()).slope(), warmUp(), strings.Join(s.grown, ") to ("), s.told)
 }
 
 var _ = Describe("For a long time", Ordered, func() {
