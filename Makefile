@@ -14,9 +14,12 @@ KEEP ?=
 # How long `make full` runs each fuzz target.
 FUZZTIME ?= 2m
 
-# The suites of `make test`, each a target test-NAME. `make full` adds those that take longer.
-SUITES ?= unit modules envtest helm image plugins conformance fuzz-short bench faults e2e
-FULL_SUITES := $(SUITES) conformance-oldest checker agreement templates release race fuzz
+# The suites of `make test`, each a target test-NAME, and how many run at a time: the longest begins. `make full` adds those
+# that take longer.
+ALL_SUITES := e2e unit modules envtest helm image plugins conformance fuzz-short bench faults
+SUITES ?= $(ALL_SUITES)
+AT_ONCE ?= 2
+FULL_SUITES := $(ALL_SUITES) conformance-oldest checker agreement templates release race fuzz
 MODULE_PACKAGES := ./cmd/... $(addprefix ./internal/,module/... signature/... proxywasm/... drystart/... checker/... resolve/... store/... schema/... runtimeconfig/... httpcase/... scaffold/...)
 UNIT_PACKAGES := . ./api/... ./controllers/... $(addprefix ./internal/,apply convert explain metrics proxies rollout rules status translate version) ./charts ./test/conformance/table
 REPORTS := $(CURDIR)/bin/reports
@@ -96,26 +99,15 @@ verify: ## Checks that all that is generated, formatted and documented is in ste
 
 ##@ Tests
 
-# run_suites NAMES: runs them all, whatever fails, and closes with the count.
-define run_suites
-	@rm -rf "$(REPORTS)"; mkdir -p "$(REPORTS)"; failed=(); \
-	for suite in $(1); do \
-		echo "=== $$suite"; \
-		$(MAKE) "test-$$suite" || failed+=("$$suite"); \
-	done; \
-	[ $${#failed[@]} = 0 ] || echo "failed: $${failed[*]}"; \
-	hack/count-tests "$(REPORTS)" $(2) --failed $${failed[@]+"$${failed[@]}"} | tee "$(REPORTS)/summary"
-endef
-
 .PHONY: test
-test: ## Runs every suite and ends with the count. SUITES='unit helm' picks some.
-	$(call run_suites,$(SUITES),unit modules envtest helm image plugins conformance fuzz-short bench faults e2e)
+test: ## Runs every suite, two at a time, and ends with the count. SUITES='unit helm' picks some, AT_ONCE=1 runs one after the other.
+	@hack/suites "$(REPORTS)" $(AT_ONCE) $(SUITES) -- $(ALL_SUITES)
 
 .PHONY: full
 full: export CONTROL_PLANE_FROM_SOURCE = 1
 full: export LONG_FLAGS = -tags=long -timeout=180m
 full: ## As test, and what takes longer: control plane from source, the oldest Istio, 2,000 proxies, every kill point, a soak, race detector (needs a C compiler), fuzzing; needs cargo with wasm32-wasip1, too.
-	$(call run_suites,$(FULL_SUITES),$(FULL_SUITES))
+	@hack/suites "$(REPORTS)" 1 $(FULL_SUITES) -- $(FULL_SUITES)
 
 .PHONY: test-unit
 test-unit: ## Tables, goldens, error paths, seeds of the fuzz targets.

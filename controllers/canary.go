@@ -40,7 +40,8 @@ func (s *roll) askCanaries() error {
 		return nil
 	}
 	s.stable = stable
-	s.state.Canaries.Failures = failures(s.rollouts.Proxies.Counted(s.canaryKey()))
+	counted, asked := s.rollouts.Proxies.Counted(s.canaryKey())
+	s.state.Canaries.Failures, s.state.Canaries.Asked = failures(counted), asked
 	if s.state.Canary.Content != s.pair.Content {
 		return nil
 	}

@@ -4,10 +4,13 @@ package controllers
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
+	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
 )
@@ -43,4 +46,56 @@ func TestModuleNotes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSlowLook: a plugin stays ready, and is repaired, while somebody looks whether its tag has moved.
+func TestSlowLook(t *testing.T) {
+	inModuleWorld(t, func(world *moduleWorld) {
+		world.plugin.Spec.URL, world.plugin.Spec.ImagePullPolicy = "https://plugins.example.com/auth.wasm", wasmv1alpha1.PullAlways
+		world.stand()
+		world.slow = time.Minute
+		for world.fetches == 0 {
+			world.run(time.Second)
+		}
+		world.run(10 * time.Second)
+		world.wantWrites()
+		world.wantReady()
+		delete(world.children, "auth-filter")
+		delete(world.specs, "auth-filter")
+		world.run(2 * time.Second)
+		world.wantWrites("EnvoyFilter auth-filter")
+		world.content = "two"
+		pass(2 * time.Minute)
+		world.reconcileAll()
+		if got := world.status.Module.Digest; got != digestOf("two") {
+			t.Errorf("in effect is %s", got)
+		}
+	})
+}
+
+// TestOffWithoutModule: who switches a plugin off means what runs, whatever becomes of a module that it was to have.
+func TestOffWithoutModule(t *testing.T) {
+	inModuleWorld(t, func(world *moduleWorld) {
+		world.stand()
+		world.err = module.NewError(module.Unreachable, "the server refuses connections")
+		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.URL = "oci://registry.example.com/auth:2" })
+		world.reconcileAll()
+		world.wantWrites("status")
+		if got := world.status.Activation.State; got != wasmv1alpha1.StateOn {
+			t.Errorf("it is %s before", got)
+		}
+		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation.Mode = wasmv1alpha1.ActivationOff })
+		world.reconcileAll()
+		world.wantWrites("EnvoyFilter auth-filter", "status")
+		if spec, _ := world.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || world.status.Activation.State != wasmv1alpha1.StateOff {
+			t.Errorf("it is %s: %v", world.status.Activation.State, spec)
+		}
+		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.URL, spec.Activation.Mode = "%", wasmv1alpha1.ActivationImmediate
+		})
+		world.reconcileAll()
+		if got := world.status.Activation.State; got != wasmv1alpha1.StateOff {
+			t.Errorf("of a spec that is refused it is said to be %s", got)
+		}
+	})
 }

@@ -143,6 +143,13 @@ func (r *WasmPluginReconciler) resolveModule(plugin resolvedPlugin, children app
 			return r.Modules.Resolver.Resolve(ctx, request)
 		})
 	}
+	if found.resolving && !found.quiet && wish.number != 0 {
+		// What runs is as good as before while somebody looks.
+		request.Look, request.Restore = false, false
+		if outcome, known, err := r.Modules.Resolver.Standing(request); err == nil && known {
+			return resolvedModule{Outcome: outcome, wait: found.wait}
+		}
+	}
 	if found.done() {
 		found.Module.Refresh, found.Module.Always = refresh, always
 		r.Modules.looks.done(key, wish, found.Module.Always)

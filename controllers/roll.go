@@ -103,13 +103,6 @@ func (s *roll) ask() error {
 	return nil
 }
 
-// holdTurn keeps, or after a restart takes, the turn of a trial that stands, until its deadline.
-func (s *roll) holdTurn() {
-	if s.state.Now.Sub(s.state.Trial.Since) < s.state.Deadline {
-		s.rollouts.takeTurn(s.key.NamespacedName, s.matched, true)
-	}
-}
-
 func (s *roll) trialKey() proxies.Key {
 	return proxies.Key{NamespacedName: s.key.NamespacedName, Trial: true}
 }
@@ -145,8 +138,7 @@ func (s *roll) decide() {
 		s.state.Turn = false
 		s.decision = rollout.Decide(s.state)
 	}
-	if s.decision.Phase == rollout.TimedOut {
-		// Whoever doesn't answer holds up no other plugin.
+	if !s.needsTurn() {
 		s.rollouts.endTurn(s.key.NamespacedName)
 	}
 }

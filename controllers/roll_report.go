@@ -28,7 +28,10 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 	}
 	logf.FromContext(ctx).V(1).Info("Rolling out", "action", step.decision.Action, "phase", step.decision.Phase, "matched", step.matched,
 		"trial", step.state.Trial, "onTrial", step.onTrial, "inForce", step.inForce)
-	err = r.act(ctx, step)
+	if err = r.act(ctx, step); err != nil && !standingTrial(children).Exists {
+		// Who can't write its trial holds up nobody.
+		r.Rollouts.endTurn(step.key.NamespacedName)
+	}
 	observation.Mode = step.mode
 	seen := step.proxies()
 	observation.Proxies = &seen

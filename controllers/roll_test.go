@@ -8,6 +8,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
 )
@@ -237,6 +239,42 @@ func TestWaitsForItsTurn(t *testing.T) {
 	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
 	if !w.reconciler.Rollouts.takeTurn(named("other"), []string{gateway}, false) {
 		t.Error("a refused trial keeps its turn")
+	}
+}
+
+// TestTurnIsGivenBack by a plugin that doesn't go on with its trial, or needs none any more.
+func TestTurnIsGivenBack(t *testing.T) {
+	for what, test := range map[string]struct {
+		begin, give func(*rolledWorld)
+	}{
+		"the spec is refused": {
+			func(w *rolledWorld) { w.step("new", trialPair...) },
+			func(w *rolledWorld) { w.plugin.Spec.URL = "%" },
+		},
+		"it can't be written": {
+			func(w *rolledWorld) { w.childErr = apierrors.NewBadRequest("denied") },
+			func(*rolledWorld) {},
+		},
+		"it waited, and is immediate now": {
+			func(w *rolledWorld) {
+				w.reconciler.Rollouts.takeTurn(named("other"), []string{gateway}, false)
+				w.step("waits")
+			},
+			func(w *rolledWorld) { w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationImmediate },
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newRolledWorld(t)
+			rollouts := w.reconciler.Rollouts
+			test.begin(w)
+			test.give(w)
+			w.plugin.Generation++
+			_, _ = w.reconcile()
+			rollouts.endTurn(named("other"))
+			if len(rollouts.turns.queue) > 0 || !rollouts.takeTurn(named("next"), []string{gateway}, false) {
+				t.Errorf("%v hold and %v wait", rollouts.turns.holder, rollouts.turns.queue)
+			}
+		})
 	}
 }
 

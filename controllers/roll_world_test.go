@@ -22,12 +22,14 @@ const gateway = "gw.shop"
 
 // fakeProxies say what they are told to.
 type fakeProxies struct {
-	matching        []string
-	known, refused  bool
-	unread          []string
-	onTrial, inUse  proxies.Report
-	onCanary        proxies.Report
-	counted         map[string]proxies.Counts
+	matching       []string
+	known, refused bool
+	unread         []string
+	onTrial, inUse proxies.Report
+	onCanary       proxies.Report
+	counted        map[string]proxies.Counts
+	// uncounted says that the canary proxies were not asked yet.
+	uncounted       bool
 	followed        map[proxies.Key]translate.Expectation
 	forgottenTrials int
 }
@@ -54,7 +56,9 @@ func (f *fakeProxies) Matching(types.NamespacedName, translate.Reach) ([]string,
 	return f.matching, f.known
 }
 
-func (f *fakeProxies) Counted(proxies.Key) map[string]proxies.Counts { return f.counted }
+func (f *fakeProxies) Counted(proxies.Key) (map[string]proxies.Counts, bool) {
+	return f.counted, !f.uncounted
+}
 
 func (f *fakeProxies) Unread() []string { return f.unread }
 

@@ -21,7 +21,7 @@ type ProxyObserver interface {
 	Follow(key proxies.Key, expectation translate.Expectation) proxies.Report
 	Forget(key proxies.Key)
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
-	Counted(key proxies.Key) map[string]proxies.Counts
+	Counted(key proxies.Key) (counts map[string]proxies.Counts, asked bool)
 	Unread() []string
 	Refused() bool
 }
@@ -74,7 +74,11 @@ func (r *Rollouts) endTrial(plugin types.NamespacedName) {
 	r.endTurn(plugin)
 }
 
+// endTurn lets those go on that waited for a plugin, and has it wait for none.
 func (r *Rollouts) endTurn(plugin types.NamespacedName) {
+	if r == nil {
+		return
+	}
 	r.mutex.Lock()
 	next := r.turns.release(plugin)
 	r.mutex.Unlock()

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/rollout"
 )
 
 // turns keep two plugins from being on trial in one proxy at a time: a proxy answers for all that it is sent, and its next
@@ -77,3 +79,25 @@ func (t *turns) release(plugin types.NamespacedName) []types.NamespacedName {
 	}
 	return next
 }
+
+// holdTurn keeps, or after a restart takes, the turn of a trial that stands, until its deadline.
+func (s *roll) holdTurn() {
+	if s.inTime() {
+		s.rollouts.takeTurn(s.key.NamespacedName, s.matched, true)
+	}
+}
+
+// needsTurn says whether others have to wait for this plugin, or it for them. Whoever doesn't answer until the deadline holds up
+// no other plugin.
+func (s *roll) needsTurn() bool {
+	switch s.decision.Phase {
+	case rollout.OnTrial, rollout.Queued:
+		return true
+	default:
+		trial := s.state.Trial
+		return trial.Stands && trial.Content == s.pair.Content && s.inTime()
+	}
+}
+
+// inTime says that a trial hasn't come to its deadline.
+func (s *roll) inTime() bool { return s.state.Now.Sub(s.state.Trial.Since) < s.state.Deadline }

@@ -122,11 +122,12 @@ func (n nodeMetadata) statistics(peer string) string {
 	return net.JoinHostPort(address, strconv.Itoa(port))
 }
 
-// Counted returns what the proxies of a canary count, by id; nil where that can't be read.
-func (o *Observer) Counted(key Key) map[string]Counts {
+// Counted returns what the proxies of a canary count, by id, nil where that can't be read, and whether they were asked.
+func (o *Observer) Counted(key Key) (counts map[string]Counts, asked bool) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	return maps.Clone(o.counted[key])
+	counts, asked = o.counted[key]
+	return maps.Clone(counts), asked || o.Count == nil
 }
 
 // countAll looks at canary proxies until the context ends.

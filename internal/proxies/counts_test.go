@@ -101,7 +101,7 @@ func TestCounted(t *testing.T) {
 		for key, some := range w.canaryProxies() {
 			w.counts(key, w.countOnce(t.Context(), some))
 		}
-		got := w.Counted(key)
+		got, _ := w.Counted(key)
 		if (len(w.told) > 0) != news || len(got) != len(want) || got["gw.shop"] != want["gw.shop"] {
 			t.Errorf("%s: tells %v, %+v", what, w.told, got)
 		}

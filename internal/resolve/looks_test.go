@@ -66,6 +66,15 @@ func TestLook(t *testing.T) {
 				}
 			},
 		},
+		"no turn": {
+			func(b *bench) { b.errs["resolve"] = module.NewError(module.Busy, "this one waits its turn") },
+			[]string{resolve},
+			func(t *testing.T, outcome Outcome, _ Module) {
+				if !outcome.Busy() {
+					t.Errorf("got %+v", outcome)
+				}
+			},
+		},
 		"moved to what nobody signed": {
 			func(b *bench) { b.withPolicy(); b.move(); b.unsigned[manifestOf("two")] = true },
 			[]string{resolve, fetchTwo, "signatures image of two"},

@@ -78,8 +78,8 @@ func (w *work) lookAgain(ctx context.Context) error {
 	case err == nil:
 		err = w.readNew(ctx, origin)
 	}
-	if err == nil || (!origin.moves() && !FailureOf(err).Temporary) {
-		return err
+	if err == nil || (!origin.moves() && !FailureOf(err).Temporary) || (Outcome{Failure: FailureOf(err)}).Busy() {
+		return err // who had no turn has not looked
 	}
 	w.outcome = Outcome{Module: w.Known, Note: "Whether there is a newer module could not be found out: " + FailureOf(err).Message}
 	return nil

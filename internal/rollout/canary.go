@@ -52,6 +52,8 @@ type Canaries struct {
 	Promote, Abort bool
 	// Failures is what the canary proxies have counted by now; nil where that can't be read.
 	Failures Failures
+	// Asked says that they were asked for that since the operator's start.
+	Asked bool
 }
 
 // onCanary goes by what the canary proxies say; ok is false where it isn't with them.
@@ -118,6 +120,11 @@ func held(s State) Decision {
 		decision.Action, memory.Before = ToCanary, s.Canaries.Failures
 	}
 	decision.Wake = s.Canaries.Hold - s.Now.Sub(memory.Since)
+	if decision.Wake <= 0 && !s.Canaries.Asked {
+		// The operator was away, and what failed meanwhile counts.
+		decision.Wake = lookAgain
+		return decision
+	}
 	if decision.Wake <= 0 {
 		return Decision{Action: Bring, Phase: InForce}
 	}

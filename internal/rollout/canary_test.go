@@ -14,7 +14,7 @@ const hold = 5 * time.Minute
 // withCanary is a plugin of which a change has been with its canary proxies for a minute.
 func withCanary(change func(*State)) State {
 	return safe(func(s *State) {
-		s.Canaries = Canaries{Wanted: true, Hold: hold}
+		s.Canaries = Canaries{Wanted: true, Hold: hold, Asked: true}
 		s.Canary = canaryOf("new")
 		s.OnCanary.Complete = true
 		s.Now = start.Add(time.Minute)
@@ -71,6 +71,10 @@ func TestDecideOnCanaries(t *testing.T) {
 		"acknowledged, with trial": {withCanary(func(s *State) { s.Trial = trialOf("new") }), Decision{Action: Hold, Phase: OnCanary, Wake: hold - time.Minute, EndTrial: true}},
 		"held":                     {withCanary(func(*State) {}), Decision{Action: Hold, Phase: OnCanary, Wake: hold - time.Minute}},
 		"held long enough":         {withCanary(func(s *State) { s.Now = start.Add(hold) }), promoted},
+		"held long enough, but nobody was asked what failed since": {
+			withCanary(func(s *State) { s.Now, s.Canaries.Asked = start.Add(time.Hour), false }),
+			Decision{Action: Hold, Phase: OnCanary, Wake: lookAgain},
+		},
 		"held long enough, but one comes anew": {
 			withCanary(func(s *State) { s.Now, s.OnCanary.Complete = start.Add(hold), false }), waits,
 		},

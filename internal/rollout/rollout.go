@@ -165,8 +165,16 @@ func onTheWay(s State) Decision {
 // inForce is for content that needs no trial: it is brought, and what is left of a trial goes when the proxies run it. The
 // VM of the trial is kept until then: it becomes the pair's.
 func inForce(s State) Decision {
-	end := s.Trial.Exists && (s.Wanted == s.Standing || s.Mode == wasmv1alpha1.ActivationImmediate) && !needed(s)
-	return Decision{Action: Bring, Phase: InForce, EndTrial: end}
+	decision := Decision{Action: Bring, Phase: InForce}
+	switch {
+	case !s.Trial.Exists || (s.Wanted != s.Standing && s.Mode != wasmv1alpha1.ActivationImmediate):
+	case needed(s):
+		// A proxy that doesn't answer is waited for no longer than that.
+		decision.Wake = max(2*s.Deadline-s.Now.Sub(s.Trial.Since), 0)
+	default:
+		decision.EndTrial = true
+	}
+	return decision
 }
 
 // needed says whether the trial still keeps a VM that proxies are about to take over.

@@ -176,3 +176,11 @@ func mustBeSound(t *testing.T, s State, d Decision) {
 		t.Errorf("%+v leaves the trial: %+v", s, d)
 	}
 }
+
+// TestSilentProxyIsWaitedForAWhile: a trial in force that a proxy never takes over goes, and the operator looks again for that.
+func TestSilentProxyIsWaitedForAWhile(t *testing.T) {
+	got := Decide(safe(func(s *State) { s.Trial, s.Standing = trialOf("new"), "new" }))
+	if got.EndTrial || got.Wake != 2*deadline-time.Second {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -41,6 +41,8 @@ type Observation struct {
 	// Mode is the one in effect. Proxies is what is known of them, nil where nobody looks.
 	Mode    wasmv1alpha1.ActivationMode
 	Proxies *Proxies
+	// Untouched: nothing was written, so that what stands is on or off as it was.
+	Untouched bool
 	// EnvoyFilters stand for the plugin, whatever generation they were rendered from.
 	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
 }
@@ -104,6 +106,8 @@ func activation(observation Observation, current wasmv1alpha1.ActivationStatus, 
 	next := wasmv1alpha1.ActivationStatus{Mode: cmp.Or(observation.Mode, wasmv1alpha1.ActivationImmediate), State: wasmv1alpha1.StateOn}
 	proxies := observation.Proxies
 	switch {
+	case observation.Untouched && current.State != "":
+		next.State, next.Message = current.State, current.Message
 	case next.Mode == wasmv1alpha1.ActivationOff:
 		next.State = wasmv1alpha1.StateOff
 	case proxies != nil && proxies.Progress != InForce && !proxies.Stands:

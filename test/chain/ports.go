@@ -3,6 +3,7 @@
 package chain
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,11 +17,36 @@ const (
 	lastPort  = 31999
 )
 
-// handedOut keeps a port from being given twice in one process, where its first server has not started yet.
-var handedOut = struct {
+// blockSize is the number of ports that a process takes at a time. It listens on the first of them as long as it lives, so that
+// two processes never give one port to two servers that have yet to start.
+const blockSize = 500
+
+// owned are the ports of this process that were not given yet. None is given twice: its first server may not have started.
+var owned struct {
 	sync.Mutex
-	ports map[int]bool
-}{ports: map[int]bool{}}
+	guards []net.Listener
+	ports  []int
+}
+
+// takeBlock owns the ports of another block. The caller holds the lock.
+func takeBlock() error {
+	for _, block := range rand.Perm((lastPort - firstPort + 1) / blockSize) {
+		first := firstPort + block*blockSize
+		guard, err := listen(first)
+		if err != nil {
+			continue
+		}
+		owned.guards = append(owned.guards, guard)
+		for _, offset := range rand.Perm(blockSize - 1) {
+			owned.ports = append(owned.ports, first+1+offset)
+		}
+		return nil
+	}
+	return errors.New("every block of them is taken")
+}
+
+// listen listens on the wildcard address, which also finds servers on any single address.
+func listen(port int) (net.Listener, error) { return net.Listen("tcp", fmt.Sprintf(":%d", port)) }
 
 // reservation holds ports by listening on them, until release.
 type reservation struct {
@@ -30,29 +56,27 @@ type reservation struct {
 
 // reservePorts finds n free TCP ports and holds them.
 func reservePorts(n int) (*reservation, error) {
-	handedOut.Lock()
-	defer handedOut.Unlock()
+	owned.Lock()
+	defer owned.Unlock()
 	r := &reservation{}
-	for _, offset := range rand.Perm(lastPort - firstPort + 1) {
-		if len(r.ports) == n {
-			return r, nil
+	for len(r.ports) < n {
+		if len(owned.ports) == 0 {
+			if err := takeBlock(); err != nil {
+				r.release()
+				return nil, fmt.Errorf("%d free TCP ports were asked for, but %d to %d do not hold that many: %w; "+
+					"end what occupies them", n, firstPort, lastPort, err)
+			}
 		}
-		port := firstPort + offset
-		if handedOut.ports[port] {
-			continue
-		}
-		// The wildcard address also finds servers on any single address.
-		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		port := owned.ports[0]
+		owned.ports = owned.ports[1:]
+		listener, err := listen(port)
 		if err != nil {
 			continue
 		}
-		handedOut.ports[port] = true
 		r.ports = append(r.ports, port)
 		r.listeners = append(r.listeners, listener)
 	}
-	r.release()
-	return nil, fmt.Errorf("%d free TCP ports were asked for, but %d to %d do not hold that many; "+
-		"end what occupies them", n, firstPort, lastPort)
+	return r, nil
 }
 
 // release frees the ports for the servers that are about to start. A second call does nothing.
