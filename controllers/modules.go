@@ -144,11 +144,7 @@ func (r *WasmPluginReconciler) resolveModule(plugin resolvedPlugin, children app
 		})
 	}
 	if found.resolving && !found.quiet && wish.number != 0 {
-		// What runs is as good as before while somebody looks.
-		request.Look, request.Restore = false, false
-		if outcome, known, err := r.Modules.Resolver.Standing(request); err == nil && known {
-			return resolvedModule{Outcome: outcome, wait: found.wait}
-		}
+		return r.Modules.meanwhile(request, found)
 	}
 	if found.done() {
 		found.Module.Refresh, found.Module.Always = refresh, always
@@ -157,6 +153,16 @@ func (r *WasmPluginReconciler) resolveModule(plugin resolvedPlugin, children app
 		found.wait, _ = r.Modules.looks.until(key, always)
 	}
 	return found
+}
+
+// meanwhile is what holds while somebody looks at a module that is known: what runs is as good as before.
+func (m *Modules) meanwhile(request resolve.Request, found resolvedModule) resolvedModule {
+	request.Look, request.Restore = false, false
+	outcome, known, err := m.Resolver.Standing(request)
+	if err != nil || !known {
+		return found
+	}
+	return resolvedModule{Outcome: outcome, wait: found.wait}
 }
 
 // moduleRequest is what is asked for.

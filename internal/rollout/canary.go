@@ -120,15 +120,19 @@ func held(s State) Decision {
 		decision.Action, memory.Before = ToCanary, s.Canaries.Failures
 	}
 	decision.Wake = s.Canaries.Hold - s.Now.Sub(memory.Since)
-	if decision.Wake <= 0 && !s.Canaries.Asked {
-		// The operator was away, and what failed meanwhile counts.
+	if decision.Wake <= 0 {
+		return heldEnough(s, decision)
+	}
+	return decision
+}
+
+// heldEnough promotes a canary, but not before its failures were asked for: the operator may have been away meanwhile.
+func heldEnough(s State, decision Decision) Decision {
+	if !s.Canaries.Asked {
 		decision.Wake = lookAgain
 		return decision
 	}
-	if decision.Wake <= 0 {
-		return Decision{Action: Bring, Phase: InForce}
-	}
-	return decision
+	return Decision{Action: Bring, Phase: InForce}
 }
 
 // passed is for content that has passed its trial.
