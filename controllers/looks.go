@@ -28,6 +28,11 @@ type wish struct {
 	number int
 }
 
+// overdue says that it takes so long that somebody would notice.
+func (w wish) overdue(found resolvedModule) bool {
+	return w.number != 0 && found.resolving && !found.quiet
+}
+
 func newLooks(interval time.Duration) *looks {
 	return &looks{interval: interval, next: map[types.NamespacedName]time.Time{}, wishes: map[types.NamespacedName]wish{}}
 }

@@ -143,7 +143,7 @@ func (r *WasmPluginReconciler) resolveModule(plugin resolvedPlugin, children app
 			return r.Modules.Resolver.Resolve(ctx, request)
 		})
 	}
-	if found.resolving && !found.quiet && wish.number != 0 {
+	if wish.overdue(found) {
 		return r.Modules.meanwhile(request, found)
 	}
 	if found.done() {
