@@ -37,12 +37,12 @@ if [ ${#plain[@]} -gt 0 ]; then
   report=$reports/$(tr -c 'a-z0-9\n' - <<<"go-$dir").xml
   rm -f "$report"
   "$gotestsum" --format pkgname --format-hide-empty-pkg --junitfile "$report" -- \
-    -count=1 -timeout 15m "${flags[@]+"${flags[@]}"}" "${plain[@]}" || status=1
+    -count=1 -timeout 30m "${flags[@]+"${flags[@]}"}" "${plain[@]}" || status=1
 fi
 for package in "${specs[@]+"${specs[@]}"}"; do
   report=$reports/$(tr -c 'a-z0-9\n' - <<<"ginkgo-${package##*/test/}").xml
   rm -f "$report"
-  go test -v -count=1 -timeout 30m "${flags[@]+"${flags[@]}"}" "$package" -args -ginkgo.junit-report="$report" \
+  go test -v -count=1 -timeout 60m "${flags[@]+"${flags[@]}"}" "$package" -args -ginkgo.junit-report="$report" \
     -ginkgo.randomize-all "${color[@]+"${color[@]}"}" -ginkgo.poll-progress-after=60s -ginkgo.poll-progress-interval=30s -ginkgo.timeout=3h || status=1
 done
 exit $status
