@@ -10,7 +10,6 @@ import (
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/drystart"
-	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 	"github.com/solarmesh/wasmplugin-operator/internal/runtimeconfig"
 )
@@ -77,10 +76,7 @@ func TestSlowLook(t *testing.T) {
 func TestOffWithoutModule(t *testing.T) {
 	inModuleWorld(t, func(world *moduleWorld) {
 		world.stand()
-		world.err = module.NewError(module.Unreachable, "the server refuses connections")
-		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.URL = "oci://registry.example.com/auth:2" })
-		world.reconcileAll()
-		world.wantWrites("status")
+		world.loseModule()
 		if got := world.status.Activation.State; got != wasmv1alpha1.StateOn {
 			t.Errorf("it is %s before", got)
 		}

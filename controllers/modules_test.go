@@ -70,10 +70,7 @@ func TestModuleFails(t *testing.T) {
 	inModuleWorld(t, func(world *moduleWorld) {
 		world.stand()
 		before := maps.Clone(world.specs)
-		world.err = module.NewError(module.Unreachable, "the server refuses connections")
-		world.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.URL = "oci://registry.example.com/auth:2" })
-		world.reconcileAll()
-		world.wantWrites("status")
+		world.loseModule()
 		world.wantModule(metav1.ConditionFalse, "Unreachable", "refuses connections", "stays in effect")
 		world.wantCondition(wasmv1alpha1.ConditionReady, metav1.ConditionFalse, "Unreachable")
 		world.wantCondition(wasmv1alpha1.ConditionReconciling, metav1.ConditionTrue, "Unreachable")

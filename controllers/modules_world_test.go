@@ -163,6 +163,15 @@ func (w *moduleWorld) changeSpec(change func(*wasmv1alpha1.WasmPluginSpec)) {
 	w.plugin.Generation++
 }
 
+// loseModule has the plugin name a module that can't be had.
+func (w *moduleWorld) loseModule() {
+	w.t.Helper()
+	w.err = module.NewError(module.Unreachable, "the server refuses connections")
+	w.changeSpec(func(spec *wasmv1alpha1.WasmPluginSpec) { spec.URL = "oci://registry.example.com/auth:2" })
+	w.reconcileAll()
+	w.wantWrites("status")
+}
+
 // cache is an empty folder.
 func (w *moduleWorld) cache() *resolve.Cache {
 	w.t.Helper()

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -61,12 +62,12 @@ func (t *turns) leave(plugin types.NamespacedName) {
 
 // release ends a plugin's turn, and returns whose turn it is now: the first of those that wait in each proxy.
 func (t *turns) release(plugin types.NamespacedName) []types.NamespacedName {
-	for proxy, holder := range t.holder {
-		if holder == plugin {
-			delete(t.holder, proxy)
-		}
-	}
+	before := len(t.holder) + len(t.queue)
+	maps.DeleteFunc(t.holder, func(_ string, holder types.NamespacedName) bool { return holder == plugin })
 	t.leave(plugin)
+	if len(t.holder)+len(t.queue) == before {
+		return nil // it held up nobody, as most plugins do
+	}
 	var next []types.NamespacedName
 	taken := map[string]bool{}
 	for _, w := range t.queue {

@@ -182,10 +182,10 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 		Module: moduleStatus(standingModule(children)), Delivery: r.Options.Delivery(plugin.Plugin.Spec),
 		Mode: r.Options.Mode(plugin.Plugin.Spec),
 	}
-	stands := len(observation.EnvoyFilters) > 0
+	key, stands := client.ObjectKeyFromObject(plugin.Plugin), len(observation.EnvoyFilters) > 0
 	pair, err := translate.Translate(plugin.Input)
 	if err != nil {
-		r.Rollouts.endTurn(client.ObjectKeyFromObject(plugin.Plugin))
+		r.Rollouts.endTurn(key)
 		observation.Untouched = true
 		observation.Accepted = rejection(err, stands)
 		observation.Applied = status.NotApplied(stands)
@@ -196,7 +196,7 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 	}
 	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input)...))
 	if r.Modules != nil && !judgeModule(plugin.module, &observation) {
-		r.Rollouts.endTurn(client.ObjectKeyFromObject(plugin.Plugin))
+		r.Rollouts.endTurn(key)
 		err := r.switchOff(ctx, plugin, pair, children)
 		observation.Untouched, observation.EnvoyFilters = err != nil, children.Standing(owner)
 		_, err = applied(err, plugin)

@@ -78,10 +78,14 @@ func (w *work) lookAgain(ctx context.Context) error {
 	case err == nil:
 		err = w.readNew(ctx, origin)
 	}
-	if err == nil || (!origin.moves() && !FailureOf(err).Temporary) || (Outcome{Failure: FailureOf(err)}).Busy() {
+	if err == nil || module.KindOf(err) == module.Busy {
 		return err // who had no turn has not looked
 	}
-	w.outcome = Outcome{Module: w.Known, Note: "Whether there is a newer module could not be found out: " + FailureOf(err).Message}
+	failure := FailureOf(err)
+	if !origin.moves() && !failure.Temporary {
+		return err
+	}
+	w.outcome = Outcome{Module: w.Known, Note: "Whether there is a newer module could not be found out: " + failure.Message}
 	return nil
 }
 

@@ -19,10 +19,13 @@ type memory struct {
 func (o *operator) memory(ctx context.Context) (memory, error) {
 	var m memory
 	var err error
-	// The heap last: to ask for it makes garbage, and then collects it.
-	if m.Resident, m.Peak, err = memoryOf(o.PID()); err != nil {
+	if m.Resident, err = o.Memory("VmRSS"); err != nil {
 		return m, err
 	}
+	if m.Peak, err = o.Memory("VmHWM"); err != nil {
+		return m, err
+	}
+	// The heap last: to ask for it makes garbage, and then collects it.
 	m.Heap, err = o.heap(ctx)
 	return m, err
 }

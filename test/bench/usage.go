@@ -30,24 +30,3 @@ func cpuOf(pid int) (time.Duration, error) {
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * tick, errors.Join(err, err2)
 }
-
-// memoryOf is what a process has in memory, and had at most, in bytes.
-func memoryOf(pid int) (resident, peak int64, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(line, ":")
-		target := map[string]*int64{"VmRSS": &resident, "VmHWM": &peak}[key]
-		if target == nil {
-			continue
-		}
-		kilobytes, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
-		if err != nil {
-			return 0, 0, err
-		}
-		*target = kilobytes << 10
-	}
-	return resident, peak, nil
-}

@@ -9,9 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -88,14 +86,11 @@ func (c *crowd) blame(proxy string) {
 // peak is the most memory that a process has had.
 func peak(p *chain.Process) string {
 	GinkgoHelper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	bytes, err := p.Memory("VmHWM")
 	if err != nil {
 		return "unknown"
 	}
-	if found := regexp.MustCompile(`VmHWM:\s*(.*)`).FindSubmatch(text); found != nil {
-		return string(found[1])
-	}
-	return "unknown"
+	return fmt.Sprint(bytes>>20, " MiB")
 }
 
 var _ = Describe("A mesh of 2,000 proxies", Ordered, func() {

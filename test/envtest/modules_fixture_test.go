@@ -15,8 +15,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,14 +217,10 @@ func forever(w io.Writer, chunk []byte) {
 }
 
 // peakMemory is the most that a process had in memory, in bytes.
-func peakMemory(pid int) int {
+func peakMemory(p *chain.Process) int64 {
 	GinkgoHelper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	bytes, err := p.Memory("VmHWM")
 	Expect(err).NotTo(HaveOccurred())
-	found := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(status)
-	Expect(found).To(HaveLen(2))
-	kib, err := strconv.Atoi(string(found[1]))
-	Expect(err).NotTo(HaveOccurred())
-	AddReportEntry("peak memory of the operator", fmt.Sprint(kib>>10, " MiB"), ReportEntryVisibilityFailureOrVerbose)
-	return kib << 10
+	AddReportEntry("peak memory of the operator", fmt.Sprint(bytes>>20, " MiB"), ReportEntryVisibilityFailureOrVerbose)
+	return bytes
 }

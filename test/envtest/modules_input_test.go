@@ -213,7 +213,7 @@ var _ = Describe("Bad input: a module", Serial, Ordered, ContinueOnFailure, func
 		Expect(refresh(ctx, bad.standing).Status.Module.Digest).To(Equal(digestOf(tinyModule("better", true))))
 		Expect(strings.Contains(operator.Log(), body)).To(BeFalse(), "the log repeats what a server said")
 		// Two modules at their bound, each twice for a moment; the bombs above would unpack to all that there is.
-		Expect(peakMemory(operator.PID())).To(BeNumerically("<", 1280<<20))
+		Expect(peakMemory(operator.Process)).To(BeNumerically("<", 1280<<20))
 	})
 })
 

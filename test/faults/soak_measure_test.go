@@ -7,14 +7,14 @@ package faults
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
 // samples are the resident memory of a process over its life.
@@ -39,22 +39,17 @@ func (s *samples) told() string {
 }
 
 // take adds the memory of a process as it is now.
-func (s *samples) take(since time.Duration, pid int) {
+func (s *samples) take(since time.Duration, p *chain.Process) {
 	GinkgoHelper()
-	s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, memoryOf(pid, "VmRSS"))
+	s.minutes, s.megabytes = append(s.minutes, since.Minutes()), append(s.megabytes, megabytesOf(p, "VmRSS"))
 }
 
-// memoryOf is a field of /proc/PID/status, in MB.
-func memoryOf(pid int, field string) float64 {
+// megabytesOf is a field of /proc/PID/status.
+func megabytesOf(p *chain.Process, field string) float64 {
 	GinkgoHelper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	bytes, err := p.Memory(field)
 	Expect(err).NotTo(HaveOccurred())
-	_, rest, _ := strings.Cut(string(status), field+":")
-	fields := strings.Fields(rest)
-	Expect(fields).NotTo(BeEmpty())
-	kilobytes, err := strconv.ParseFloat(fields[0], 64)
-	Expect(err).NotTo(HaveOccurred())
-	return kilobytes / 1024
+	return float64(bytes) / (1 << 20)
 }
 
 // after are the samples from some time on.
@@ -118,7 +113,7 @@ func (s *soak) parts(ctx context.Context) string {
 		told = append(told, fmt.Sprintf("%s %.2f", name, bytes/(1<<20)))
 	}
 	for _, field := range []string{"RssAnon", "RssFile"} {
-		told = append(told, fmt.Sprintf("%s %.2f", field, memoryOf(s.steady.PID(), field)))
+		told = append(told, fmt.Sprintf("%s %.2f", field, megabytesOf(s.steady.Process, field)))
 	}
 	return strings.Join(told, ", ")
 }

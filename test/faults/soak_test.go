@@ -144,7 +144,7 @@ func (s *soak) live(ctx context.Context) {
 		}
 		if time.Since(start) >= next {
 			next += sampled
-			s.memory.take(time.Since(start), s.steady.PID())
+			s.memory.take(time.Since(start), s.steady.Process)
 			if len(s.grown) == 0 && time.Since(start) >= warmUp() {
 				s.grown = append(s.grown, s.parts(ctx))
 			}
