@@ -129,7 +129,8 @@ func (o *moduleOptions) parts(ctx context.Context, manager ctrl.Manager, config 
 	if err != nil {
 		return parts, nil, err
 	}
-	parts.Fetcher = module.New(fetching)
+	fetcher := module.New(fetching)
+	parts.Fetcher, parts.Memory = fetcher, fetcher.Memory()
 	if parts.Cache, err = resolve.NewCache(o.cacheDir, cacheLimit); err != nil {
 		return parts, nil, err
 	}
@@ -196,7 +197,7 @@ func defaultCacheDir() string {
 	return filepath.Join(folder, "wasmplugin-operator-modules")
 }
 
-// limits keep all fetches together within half of the memory that GOMEMLIMIT leaves to the process.
+// limits keep all modules together within half of the memory that GOMEMLIMIT leaves to the process.
 func limits() module.Limits {
 	memory := debug.SetMemoryLimit(-1)
 	if memory == math.MaxInt64 {

@@ -49,7 +49,7 @@ func TestPullSecret(t *testing.T) {
 			inModuleWorld(t, func(world *moduleWorld) {
 				world.reconciler.Options.StoreURL = "http://store.example.com"
 				world.plugin.Spec.ImagePullSecret = "regcred"
-				world.reconciler.Modules.Resolver = resolve.New(resolve.Parts{Fetcher: world, Checker: world, Store: &keepingStore{}, Cache: world.cache()})
+				world.reconciler.Modules.Resolver = resolve.New(resolve.Parts{Fetcher: world, Memory: module.NewMemory(module.Limits{}), Checker: world, Store: &keepingStore{}, Cache: world.cache()})
 				test.prepare(world)
 				world.reconcileAll()
 				if test.words == nil {

@@ -57,7 +57,7 @@ func (w *moduleWorld) startOver() {
 	w.restart()
 	w.wakeUps = newWakeUps()
 	modules := &Modules{
-		Resolver: resolve.New(resolve.Parts{Fetcher: w, Checker: w, Cache: w.cache()}), DryStart: true, Interval: followInterval,
+		Resolver: resolve.New(resolve.Parts{Fetcher: w, Memory: module.NewMemory(module.Limits{}), Checker: w, Cache: w.cache()}), DryStart: true, Interval: followInterval,
 	}
 	w.reconciler.Modules = modules
 	modules.setUp()

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/resolve"
 	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
@@ -164,7 +165,7 @@ func TestRestoreWakes(t *testing.T) {
 	inModuleWorld(t, func(world *moduleWorld) {
 		world.reconciler.Options.StoreURL = "http://store.example.com"
 		kept := &keepingStore{}
-		world.reconciler.Modules.Resolver = resolve.New(resolve.Parts{Fetcher: world, Checker: world, Store: kept, Cache: world.cache()})
+		world.reconciler.Modules.Resolver = resolve.New(resolve.Parts{Fetcher: world, Memory: module.NewMemory(module.Limits{}), Checker: world, Store: kept, Cache: world.cache()})
 		world.stand()
 		if kept.puts != 1 {
 			t.Fatalf("put into the store %d times", kept.puts)

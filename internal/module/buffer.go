@@ -13,19 +13,19 @@ import (
 // chunkSize is by how much a buffer grows: by what has arrived, never by what a server announced.
 const chunkSize = mib
 
-// buffer collects a module in chunks, so that it never holds more than was read, and counts them against the memory of
-// all fetches.
+// buffer collects a module in chunks, so that it never holds more than was read, and takes them of its namespace's share.
 type buffer struct {
-	limit  int64
-	memory *budget
-	hash   hash.Hash
-	chunks [][]byte
-	size   int64
-	taken  int64
+	limit     int64
+	memory    *Memory
+	namespace string
+	hash      hash.Hash
+	chunks    [][]byte
+	size      int64
+	taken     int64
 }
 
-func newBuffer(limit int64, memory *budget) *buffer {
-	return &buffer{limit: limit, memory: memory, hash: sha256.New()}
+func newBuffer(limit int64, memory *Memory, namespace string) *buffer {
+	return &buffer{limit: limit, memory: memory, namespace: namespace, hash: sha256.New()}
 }
 
 // fill reads a module to its end.
@@ -58,20 +58,13 @@ func (b *buffer) room() ([]byte, error) {
 			return chunk[len(chunk):cap(chunk)], nil
 		}
 	}
-	if err := b.take(chunkSize); err != nil {
+	if err := b.memory.take(b.namespace, chunkSize); err != nil {
 		return nil, err
 	}
+	b.taken += chunkSize
 	chunk := make([]byte, 0, chunkSize)
 	b.chunks = append(b.chunks, chunk)
 	return chunk[:chunkSize], nil
-}
-
-func (b *buffer) take(bytes int64) error {
-	err := b.memory.take(bytes)
-	if err == nil {
-		b.taken += bytes
-	}
-	return err
 }
 
 // digest is that of the bytes so far.
@@ -81,7 +74,7 @@ func (b *buffer) digest() string {
 
 // content joins the chunks, and forgets them.
 func (b *buffer) content() ([]byte, error) {
-	if err := b.take(b.size); err != nil {
+	if err := b.memory.takeBriefly(b.namespace, b.size); err != nil {
 		return nil, err
 	}
 	whole := make([]byte, 0, b.size)
@@ -89,26 +82,24 @@ func (b *buffer) content() ([]byte, error) {
 		whole = append(whole, chunk...)
 		b.chunks[i] = nil
 	}
-	b.chunks = nil
+	b.release()
+	b.taken = b.size
 	return whole, nil
 }
 
-// module is the result of a fetch, if the content is a module that Envoy can load and the one that was asked for.
+// module is the result, which takes its memory until it is released.
 func (b *buffer) module(facts Facts) (*Module, error) {
 	content, err := b.content()
 	if err != nil {
 		return nil, err
 	}
-	if facts.ABI, err = Inspect(content); err != nil {
-		return nil, err
-	}
 	facts.Digest, facts.Size = b.digest(), b.size
-	return &Module{Facts: facts, Content: content}, nil
+	return &Module{Facts: facts, Content: content, release: b.release}, nil
 }
 
-// release gives the memory back to other fetches.
+// release gives the memory back to others.
 func (b *buffer) release() {
 	b.chunks = nil
-	b.memory.left.Add(b.taken)
+	b.memory.give(b.namespace, b.taken)
 	b.taken = 0
 }

@@ -32,9 +32,8 @@ func FuzzArchive(f *testing.F) {
 			"layer": func(u unpacker) error { return u.layer(bytes.NewReader(archive)) },
 			"raw":   func(u unpacker) error { return u.raw(bytes.NewReader(archive)) },
 		} {
-			memory := &budget{}
-			memory.left.Store(tight.InFlight)
-			content := newBuffer(tight.Module, memory)
+			memory := NewMemory(tight)
+			content := newBuffer(tight.Module, memory, "shop")
 			var err error
 			if bytes := allocated(func() { err = read(unpacker{tight, content}) }); bytes > fuzzCeiling {
 				t.Errorf("%s: allocated %d bytes", name, bytes)
@@ -46,8 +45,8 @@ func FuzzArchive(f *testing.F) {
 				t.Errorf("%s: accepted %d bytes that are no module", name, content.size)
 			}
 			content.release()
-			if memory.left.Load() != tight.InFlight {
-				t.Errorf("%s: %d bytes are not given back", name, tight.InFlight-memory.left.Load())
+			if memory.Held() != 0 || len(memory.byNamespace) != 0 {
+				t.Errorf("%s: %d bytes are not given back", name, memory.Held())
 			}
 		}
 	})

@@ -8,7 +8,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 )
 
 // Facts are what is known of a module once it was fetched.
@@ -33,15 +32,27 @@ type Facts struct {
 type Module struct {
 	Facts
 
-	// Content is the module's bytes.
+	// Content is the module's bytes, until Release.
 	Content []byte
+
+	release func()
+}
+
+// Release lets the content go, and gives its memory back to others. It may be called once more, and on nil.
+func (m *Module) Release() {
+	if m == nil {
+		return
+	}
+	if m.Content = nil; m.release != nil {
+		m.release()
+	}
 }
 
 // Fetcher fetches modules. It may be used by many at once; it keeps connections, and neither modules nor credentials.
 type Fetcher struct {
 	options         Options
 	strict, lenient *http.Transport
-	memory          budget
+	memory          *Memory
 
 	mutex sync.Mutex
 	hosts map[string]int
@@ -50,13 +61,14 @@ type Fetcher struct {
 // New makes a Fetcher.
 func New(options Options) *Fetcher {
 	options = options.withDefaults()
-	fetcher := &Fetcher{
-		options: options, hosts: map[string]int{},
+	return &Fetcher{
+		options: options, hosts: map[string]int{}, memory: NewMemory(options.Limits),
 		strict: newTransport(options, false), lenient: newTransport(options, true),
 	}
-	fetcher.memory.left.Store(options.Limits.InFlight)
-	return fetcher
 }
+
+// Memory is what fetched modules take, for what else reads modules.
+func (f *Fetcher) Memory() *Memory { return f.memory }
 
 // Close gives idle connections back.
 func (f *Fetcher) Close() {
@@ -65,19 +77,26 @@ func (f *Fetcher) Close() {
 }
 
 // Fetch gets a module and checks it. pullSecret is the content of a Secret of type kubernetes.io/dockerconfigjson, nil for
-// none; http(s) references don't use it. Every error but that of a context that was cancelled is an *Error.
+// none; http(s) references don't use it. The module takes memory until its Release. Every error but that of a context that
+// was cancelled is an *Error.
 func (f *Fetcher) Fetch(ctx context.Context, ref Reference, pullSecret []byte) (*Module, error) {
 	var module *Module
 	err := f.within(ctx, ref, func(ctx context.Context) error {
-		content := newBuffer(f.options.Limits.Module, &f.memory)
-		defer content.release()
+		content := newBuffer(f.options.Limits.Module, f.memory, ref.namespace)
 		facts, err := f.read(ctx, ref, pullSecret, content)
 		if err == nil {
 			module, err = content.module(facts)
 		}
+		if err == nil {
+			module.ABI, err = Inspect(module.Content)
+		}
+		if err != nil {
+			content.release()
+		}
 		return err
 	})
 	if err != nil {
+		module.Release()
 		return nil, err
 	}
 	return module, nil
@@ -155,19 +174,4 @@ func (f *Fetcher) leave(host string) {
 	if f.hosts[host]--; f.hosts[host] == 0 {
 		delete(f.hosts, host)
 	}
-}
-
-// budget is the memory that fetches may hold together.
-type budget struct {
-	left atomic.Int64
-}
-
-func (b *budget) take(bytes int64) error {
-	if b.left.Add(-bytes) >= 0 {
-		return nil
-	}
-	b.left.Add(bytes)
-	busy := newError(Busy, "other modules take up the memory for fetching; this one waits its turn")
-	busy.RetryAfter = busyRetry
-	return busy
 }

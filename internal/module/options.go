@@ -58,23 +58,27 @@ type Limits struct {
 	Layers int
 	// Entries bounds the files of an archive. Default: 1000.
 	Entries int
-	// InFlight bounds the memory of all fetches together; a fetch that needs more gets Busy. A module needs twice its
-	// size for a moment. Default: 1 GiB, and never less than one module needs.
+	// InFlight bounds the memory of all modules that are held, and half of it those of one namespace; a fetch that needs
+	// more gets Busy. A module needs twice its size for a moment. Default: 1 GiB, and never less than one module needs.
 	InFlight int64
 }
 
 func (o Options) withDefaults() Options {
 	o.Timeout = orDefault(o.Timeout, 2*time.Minute)
 	o.PerHost = orDefault(o.PerHost, 8)
-	limits := &o.Limits
-	limits.Compressed = orDefault(limits.Compressed, maxModule)
-	limits.Module = orDefault(limits.Module, maxModule)
-	limits.Ratio = orDefault(limits.Ratio, 200)
-	limits.Manifest = orDefault(limits.Manifest, 4*mib)
-	limits.Layers = orDefault(limits.Layers, 128)
-	limits.Entries = orDefault(limits.Entries, 1000)
-	limits.InFlight = max(orDefault(limits.InFlight, 1024*mib), 2*limits.Module+2*chunkSize)
+	o.Limits = o.Limits.withDefaults()
 	return o
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Compressed = orDefault(l.Compressed, maxModule)
+	l.Module = orDefault(l.Module, maxModule)
+	l.Ratio = orDefault(l.Ratio, 200)
+	l.Manifest = orDefault(l.Manifest, 4*mib)
+	l.Layers = orDefault(l.Layers, 128)
+	l.Entries = orDefault(l.Entries, 1000)
+	l.InFlight = max(orDefault(l.InFlight, 1024*mib), 2*l.Module+2*chunkSize)
+	return l
 }
 
 func orDefault[T int | int64 | time.Duration](value, fallback T) T {

@@ -39,6 +39,15 @@ type Reference struct {
 
 	// sha256 is the pin beside the URL, in hex: of an image's manifest or of an http(s) module's bytes, as in Istio.
 	sha256 string
+
+	// namespace is whose share of the memory the module takes; "" for a share of its own.
+	namespace string
+}
+
+// For returns the reference with the namespace whose share of the memory the module is to take.
+func (r Reference) For(namespace string) Reference {
+	r.namespace = namespace
+	return r
 }
 
 // Parse reads a module's URL, oci:// (which may be left out), https:// or http://, and the SHA-256 that pins it, "" for

@@ -116,51 +116,18 @@ func TestRow13AHangingServerDelaysNobody(t *testing.T) {
 	if known, ok := errors.AsType[*Error](err); !ok || !known.Temporary() || known.RetryAfter <= 0 {
 		t.Errorf("%v: should say when to come back", err)
 	}
-	if _, err := fetcher.Fetch(t.Context(), parse(t, good.URL), nil); err != nil {
+	other, err := fetcher.Fetch(t.Context(), parse(t, good.URL), nil)
+	if err != nil {
 		t.Errorf("another host: %v", err)
 	}
+	other.Release()
 	cancel()
 	for range options.PerHost {
 		if err := <-stopped; !errors.Is(err, context.Canceled) || KindOf(err) != "" {
 			t.Errorf("a cancelled fetch: %v", err)
 		}
 	}
-	if len(fetcher.hosts) != 0 || fetcher.memory.left.Load() != fetcher.options.Limits.InFlight {
-		t.Errorf("places %v and memory %d are not given back", fetcher.hosts, fetcher.memory.left.Load())
-	}
-}
-
-func TestMemoryOfAllFetchesIsBounded(t *testing.T) {
-	const size = 3 * mib
-	content := ofSize(size)
-	release := make(chan struct{})
-	half := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write(content[:size])
-		w.(http.Flusher).Flush()
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-		_, _ = w.Write(content[size:])
-	}))
-	whole := server(t, serving(content))
-	options := trusting(half, whole)
-	options.Limits = Limits{Module: 4 * mib, InFlight: 1} // raised to what one module needs
-	fetcher := newFetcher(t, options)
-	first := make(chan error)
-	go func() {
-		_, err := fetcher.Fetch(t.Context(), parse(t, half.URL), nil)
-		first <- err
-	}()
-	// Three chunks are full, the fourth waits for the rest.
-	eventually(t, func() bool { return fetcher.memory.left.Load() == fetcher.options.Limits.InFlight-4*chunkSize })
-	_, second := fetcher.Fetch(t.Context(), parse(t, whole.URL), nil)
-	close(release)
-	if err := <-first; err != nil {
-		t.Errorf("the first fetch: %v", err)
-	}
-	wantKind(t, second, Busy)
-	if _, err := fetcher.Fetch(t.Context(), parse(t, whole.URL), nil); err != nil {
-		t.Errorf("after the first fetch: %v", err)
+	if len(fetcher.hosts) != 0 || fetcher.memory.Held() != 0 {
+		t.Errorf("places %v and %d bytes are not given back", fetcher.hosts, fetcher.memory.Held())
 	}
 }

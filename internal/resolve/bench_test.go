@@ -52,7 +52,7 @@ func (b *bench) restart() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.resolver = New(Parts{Fetcher: b, Checker: b, Store: b, Cache: cache})
+	b.resolver = New(Parts{Fetcher: b, Memory: b.memory, Checker: b, Store: b, Cache: cache})
 }
 
 // forget starts anew with an empty folder.
@@ -77,6 +77,9 @@ func (b *bench) resolve(wantCalls ...string) Outcome {
 	outcome := b.resolver.Resolve(b.t.Context(), b.request)
 	if diff := cmp.Diff(wantCalls, b.take()); diff != "" {
 		b.t.Errorf("asks (-want +got):\n%s", diff)
+	}
+	if held := b.memory.Held(); held != 0 {
+		b.t.Errorf("%d bytes are still held", held)
 	}
 	return outcome
 }

@@ -4,10 +4,9 @@ package resolve
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,20 +44,25 @@ func (c *Cache) Put(namespace, digest string, content []byte) {
 	c.write(c.modulePath(namespace, digest), content)
 }
 
-// Get returns a module whose bytes have the digest.
-func (c *Cache) Get(namespace, digest string) ([]byte, bool) {
+// Has says whether a module was kept.
+func (c *Cache) Has(namespace, digest string) bool {
+	_, err := os.Stat(c.modulePath(namespace, digest))
+	return err == nil
+}
+
+// Open is a module that was kept, to be read by whoever then calls Forget where it has another digest.
+func (c *Cache) Open(namespace, digest string) (io.ReadCloser, bool) {
 	path := c.modulePath(namespace, digest)
-	content, err := os.ReadFile(path) //nolint:gosec // a namespace and a digest
+	file, err := os.Open(path) //nolint:gosec // a namespace and a digest
 	if err != nil {
 		return nil, false
 	}
-	if sum := sha256.Sum256(content); "sha256:"+hex.EncodeToString(sum[:]) != digest {
-		_ = os.Remove(path)
-		return nil, false
-	}
 	c.touch(path)
-	return content, true
+	return file, true
 }
+
+// Forget removes a module that is no longer what was kept.
+func (c *Cache) Forget(namespace, digest string) { _ = os.Remove(c.modulePath(namespace, digest)) }
 
 func (c *Cache) modulePath(namespace, digest string) string {
 	return filepath.Join(c.dir, namespace+"_"+strings.TrimPrefix(digest, "sha256:")+moduleSuffix)

@@ -5,6 +5,7 @@ package resolve
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,17 +29,32 @@ func (c *Cache) size() int64 {
 	return total
 }
 
+// text is what is kept of a module, empty for nothing.
+func (c *Cache) text(t *testing.T, namespace, digest string) string {
+	t.Helper()
+	content, ok := c.Open(namespace, digest)
+	if !ok {
+		return ""
+	}
+	defer func() { _ = content.Close() }()
+	read, err := io.ReadAll(content)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(read)
+}
+
 func TestCache(t *testing.T) {
 	cache := newCache(t, 1<<20)
 	cache.Put("shop", digestOf("one"), []byte("one"))
-	if content, ok := cache.Get("shop", digestOf("one")); !ok || string(content) != "one" {
-		t.Errorf("got %q, %t", content, ok)
+	if content := cache.text(t, "shop", digestOf("one")); content != "one" {
+		t.Errorf("got %q", content)
 	}
 	for what, at := range map[string][2]string{
 		"another namespace's": {"other", digestOf("one")},
 		"another module":      {"shop", digestOf("two")},
 	} {
-		if content, ok := cache.Get(at[0], at[1]); ok {
+		if content := cache.text(t, at[0], at[1]); content != "" || cache.Has(at[0], at[1]) {
 			t.Errorf("%s: got %q", what, content)
 		}
 	}
@@ -61,8 +77,7 @@ func TestCacheIsBounded(t *testing.T) {
 	cache := newCache(t, 3500)
 	content := func(name string) []byte { return append([]byte(name), bytes.Repeat([]byte("x"), 999)...) }
 	has := func(name string) bool {
-		_, ok := cache.Get("shop", digestOf(string(content(name))))
-		return ok
+		return cache.text(t, "shop", digestOf(string(content(name)))) != ""
 	}
 	long := time.Now().Add(-time.Hour)
 	for i, name := range []string{"a", "b", "c"} {

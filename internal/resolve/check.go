@@ -72,6 +72,12 @@ func (w *work) verdict(ctx context.Context, id string, request drystart.Request)
 	if known, ok := w.cache.verdict(id); ok {
 		return known, nil
 	}
+	// Nobody whose turn it is to be started waits for a server.
+	if !w.cache.Has(w.Namespace, w.outcome.Module.Digest) {
+		if err := w.load(ctx); err != nil {
+			return verdict{}, err
+		}
+	}
 	if err := w.checking.Acquire(ctx, 1); err != nil {
 		return verdict{}, err
 	}
@@ -89,9 +95,10 @@ func (w *work) verdict(ctx context.Context, id string, request drystart.Request)
 
 // start asks the checker.
 func (w *work) start(ctx context.Context, request drystart.Request) (_ verdict, err error) {
-	if request.Module, err = w.load(ctx); err != nil {
+	if err := w.load(ctx); err != nil {
 		return verdict{}, err
 	}
+	request.Module = w.held.Content
 	verdicts, err := w.checker.Check(ctx, request)
 	if err != nil {
 		return verdict{}, &Failure{Reason: wasmv1alpha1.ReasonCheckerUnavailable, Message: err.Error(), Temporary: true}

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -54,6 +55,7 @@ func (c *calls) take() []string {
 // outside is a registry, a web server, a checker and a store, as the resolver meets them.
 type outside struct {
 	calls
+	memory *module.Memory
 	// content are the modules by what a reference leads to: a tag, a digest, an address.
 	content map[string]string
 	// unsigned are manifests that nobody signed.
@@ -71,6 +73,7 @@ type outside struct {
 
 func newOutside() *outside {
 	return &outside{
+		memory:   module.NewMemory(module.Limits{}),
 		content:  map[string]string{imageURL: "one", webURL: "one"},
 		unsigned: map[string]bool{}, errs: map[string]error{}, refuses: map[string]drystart.Verdict{},
 		stored: map[string]string{}, uploads: map[string]string{storeURL: uploaded("one")},
@@ -117,8 +120,11 @@ func (o *outside) Fetch(ctx context.Context, ref module.Reference, pullSecret []
 		return nil, err
 	}
 	content := o.contentAt(ref)
-	found := &module.Module{Content: []byte(content)}
-	found.Digest, found.Size, found.ABI, found.Source = digestOf(content), int64(len(content)), "0.2.1", ref.String()+"@"+digestOf(content)
+	found, err := o.memory.Read("shop", strings.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	found.ABI, found.Source = "0.2.1", ref.String()+"@"+digestOf(content)
 	if ref.OCI() {
 		found.ManifestDigest, found.ResolvedDigest = manifestOf(content), manifestOf(content)
 		found.Source = "oci://registry.example.com/auth@" + manifestOf(content)
@@ -204,7 +210,7 @@ func (o *outside) Put(ctx context.Context, digest, capability string, content []
 }
 
 // Get implements Store.
-func (o *outside) Get(ctx context.Context, digest, capability string) ([]byte, error) {
+func (o *outside) Get(ctx context.Context, digest, capability string) (io.ReadCloser, error) {
 	if err := o.answer(ctx, "get %s", short(digest)); err != nil {
 		return nil, err
 	}
@@ -212,7 +218,7 @@ func (o *outside) Get(ctx context.Context, digest, capability string) ([]byte, e
 	if !has {
 		return nil, &store.Error{Kind: store.NotFound}
 	}
-	return []byte(content), nil
+	return io.NopCloser(strings.NewReader(content)), nil
 }
 
 // Tag implements Store.
@@ -225,13 +231,13 @@ func (o *outside) Tag(ctx context.Context, namespace, name, tag string) (string,
 }
 
 // Tagged implements Store.
-func (o *outside) Tagged(ctx context.Context, namespace, name, digest string) ([]byte, error) {
+func (o *outside) Tagged(ctx context.Context, namespace, name, digest string) (io.ReadCloser, error) {
 	if err := o.answer(ctx, "read %s/%s@%s", namespace, name, short(digest)); err != nil {
 		return nil, err
 	}
 	for _, content := range o.uploads {
 		if digestOf(content) == digest {
-			return []byte(content), nil
+			return io.NopCloser(strings.NewReader(content)), nil
 		}
 	}
 	return nil, &store.Error{Kind: store.NotFound}

@@ -3,9 +3,16 @@
 package resolve
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/module"
 )
 
 // TestLoadsFromNearest: a module that is to be tried with other rules comes from where it is nearest.
@@ -57,4 +64,89 @@ func TestLoadsNoOther(t *testing.T) {
 	if len(b.started) != 1 {
 		t.Errorf("tried %d times", len(b.started))
 	}
+}
+
+// TestLoadsWhenThereIsRoom: what would take too much memory waits, and is neither fetched instead nor taken for damaged.
+func TestLoadsWhenThereIsRoom(t *testing.T) {
+	const size = 64 << 10
+	tests := map[string]struct {
+		prepare func(*bench)
+		calls   []string
+	}{
+		"from the folder":      {func(*bench) {}, nil},
+		"from the store":       {(*bench).forget, []string{"get one"}},
+		"back into the store":  {func(b *bench) { b.request.Restore = true }, nil},
+		"from where it can be": {func(b *bench) { b.forget(); clear(b.stored) }, []string{"get one", "fetch oci://registry.example.com/auth@" + manifestOf("one")}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, imageURL)
+			b.memory = module.NewMemory(module.Limits{Module: size, InFlight: 1})
+			b.restart()
+			b.stand()
+			b.request.Start = starts(`{"a":1}`)
+			test.prepare(b)
+			var others []*module.Module
+			for range 2 {
+				other, err := b.memory.Read("shop", bytes.NewReader(make([]byte, size)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				others = append(others, other)
+			}
+			outcome := b.resolver.Resolve(t.Context(), b.request)
+			if diff := cmp.Diff(test.calls, b.take()); diff != "" || !(outcome.Busy() || b.request.Restore && outcome.Note != "") {
+				t.Errorf("got %+v (%+v), asks %s", outcome, outcome.Failure, diff)
+			}
+			for _, other := range others {
+				other.Release()
+			}
+			if outcome = b.resolver.Resolve(t.Context(), b.request); outcome.Failure != nil || outcome.Note != "" || b.memory.Held() != 0 {
+				t.Errorf("then got %+v (%+v), %d bytes held", outcome, outcome.Failure, b.memory.Held())
+			}
+		})
+	}
+}
+
+// TestWhoFetchesStartsNothing: modules that have to be had again from servers that hang don't take the turns of those
+// that are at hand.
+func TestWhoFetchesStartsNothing(t *testing.T) {
+	b := newBench(t, imageURL)
+	b.stand()
+	b.request.Start = starts(`{"a":1}`)
+	release := make(chan struct{})
+	hanging := &hangingFetcher{Fetcher: b, entered: make(chan struct{}), release: release}
+	empty, err := NewCache(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := New(Parts{Fetcher: hanging, Memory: b.memory, Checker: b, Cache: empty})
+	slow.checking = b.resolver.checking
+	var group sync.WaitGroup
+	for range mostChecks {
+		group.Go(func() {
+			request := b.request
+			request.Store = false
+			slow.Resolve(t.Context(), request)
+		})
+		<-hanging.entered
+	}
+	if outcome := b.resolve("check one"); outcome.Failure != nil {
+		t.Errorf("got %+v", outcome.Failure)
+	}
+	close(release)
+	group.Wait()
+}
+
+// hangingFetcher says when it is asked, and fetches when it may.
+type hangingFetcher struct {
+	Fetcher
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (h *hangingFetcher) Fetch(ctx context.Context, ref module.Reference, pullSecret []byte) (*module.Module, error) {
+	h.entered <- struct{}{}
+	<-h.release
+	return h.Fetcher.Fetch(ctx, ref, pullSecret)
 }

@@ -67,8 +67,8 @@ func (o Origin) moves() bool {
 	return !o.reference.Pinned()
 }
 
-// read is a module with its bytes.
-func (w *work) read(ctx context.Context, origin Origin) (Module, []byte, error) {
+// read is a module with its bytes, to be released.
+func (w *work) read(ctx context.Context, origin Origin) (Module, *module.Module, error) {
 	if origin.Stored() {
 		return w.readStored(ctx, origin)
 	}
@@ -76,7 +76,7 @@ func (w *work) read(ctx context.Context, origin Origin) (Module, []byte, error) 
 	if err != nil {
 		return Module{}, nil, err
 	}
-	fetched, err := w.fetcher.Fetch(ctx, origin.reference, secret)
+	fetched, err := w.fetcher.Fetch(ctx, origin.reference.For(w.Namespace), secret)
 	if err != nil {
 		return Module{}, nil, err
 	}
@@ -87,11 +87,11 @@ func (w *work) read(ctx context.Context, origin Origin) (Module, []byte, error) 
 	if fetched.ResolvedDigest != fetched.ManifestDigest {
 		found.Resolved = fetched.ResolvedDigest
 	}
-	return found, fetched.Content, nil
+	return found, fetched, nil
 }
 
 // readStored reads a module that was uploaded into the store.
-func (w *work) readStored(ctx context.Context, origin Origin) (Module, []byte, error) {
+func (w *work) readStored(ctx context.Context, origin Origin) (Module, *module.Module, error) {
 	digest, err := w.tagDigest(ctx, origin)
 	if err != nil {
 		return Module{}, nil, err
@@ -100,12 +100,16 @@ func (w *work) readStored(ctx context.Context, origin Origin) (Module, []byte, e
 	if err != nil {
 		return Module{}, nil, storeFailure(err)
 	}
-	abi, err := module.Inspect(content)
+	held, err := w.hold(content)
 	if err != nil {
+		return Module{}, nil, storeFailure(err)
+	}
+	abi, err := module.Inspect(held.Content)
+	if err != nil {
+		held.Release()
 		return Module{}, nil, err
 	}
-	source := storeScheme + origin.name + "@" + digest
-	return Module{Digest: digest, Source: source, Size: int64(len(content)), ABI: abi}, content, nil
+	return Module{Digest: digest, Source: storeScheme + origin.name + "@" + digest, Size: held.Size, ABI: abi}, held, nil
 }
 
 func (w *work) tagDigest(ctx context.Context, origin Origin) (string, error) {
@@ -161,9 +165,13 @@ func (w *work) secret(ctx context.Context) ([]byte, error) {
 	return w.PullSecret(ctx)
 }
 
-// storeFailure is that of the operator's own store. Only what isn't there is the user's to mend.
+// storeFailure is that of the operator's own store. Only what isn't there is the user's to mend, and for what is Busy the
+// store can do nothing.
 func storeFailure(err error) error {
-	if store.KindOf(err) == store.NotFound {
+	switch {
+	case module.KindOf(err) == module.Busy:
+		return err
+	case store.KindOf(err) == store.NotFound:
 		return &Failure{Reason: string(module.NotFound), Message: err.Error()}
 	}
 	return &Failure{Reason: wasmv1alpha1.ReasonStoreUnavailable, Message: err.Error(), Temporary: true}

@@ -4,6 +4,7 @@ package resolve
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -29,19 +30,20 @@ type Checker interface {
 // Store keeps what proxies fetch; store.Client is one.
 type Store interface {
 	Put(ctx context.Context, digest, capability string, content []byte) error
-	Get(ctx context.Context, digest, capability string) ([]byte, error)
+	Get(ctx context.Context, digest, capability string) (io.ReadCloser, error)
 	Tag(ctx context.Context, namespace, name, tag string) (digest string, size int64, err error)
-	Tagged(ctx context.Context, namespace, name, digest string) ([]byte, error)
+	Tagged(ctx context.Context, namespace, name, digest string) (io.ReadCloser, error)
 }
 
 // Resolver resolves modules. It may be used by many at once.
 type Resolver struct {
 	fetcher Fetcher
+	memory  *module.Memory
 	checker Checker
 	store   Store
 	cache   *Cache
 	recent  recent
-	// fetching and checking bound the modules that are held in memory.
+	// fetching and checking bound what is done at a time, as memory bounds what is held.
 	fetching *turns
 	checking *semaphore.Weighted
 }
@@ -49,6 +51,8 @@ type Resolver struct {
 // Parts are what a Resolver works with.
 type Parts struct {
 	Fetcher Fetcher
+	// Memory is what all modules take that are held, the Fetcher's among them.
+	Memory *module.Memory
 	// Checker is nil where nothing is started on trial, Store where there is none.
 	Checker Checker
 	Store   Store
@@ -61,7 +65,7 @@ const mostChecks = 2
 // New makes a Resolver.
 func New(parts Parts) *Resolver {
 	return &Resolver{
-		fetcher: parts.Fetcher, checker: parts.Checker, store: parts.Store, cache: parts.Cache,
+		fetcher: parts.Fetcher, memory: parts.Memory, checker: parts.Checker, store: parts.Store, cache: parts.Cache,
 		fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
 	}
 }

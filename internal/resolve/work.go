@@ -4,7 +4,6 @@ package resolve
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/signature"
@@ -16,9 +15,9 @@ type work struct {
 	*Resolver
 	Request
 	outcome Outcome
-	// content is the module's bytes, where they are at hand. leave ends the turn that was taken for them.
-	content []byte
-	leave   func()
+	// held is the module, where its bytes are at hand. leave ends the turn that was taken to read it.
+	held  *module.Module
+	leave func()
 }
 
 // run goes from the URL to a module that is where proxies fetch it, and starts. Nothing is put into the store that isn't
@@ -53,7 +52,8 @@ func (w *work) letGo() {
 	if w.leave != nil {
 		w.leave()
 	}
-	w.content, w.leave = nil, nil
+	w.held.Release()
+	w.held, w.leave = nil, nil
 }
 
 // find takes the module that is known, or reads one.
@@ -102,22 +102,23 @@ func (w *work) readNew(ctx context.Context, origin Origin) error {
 	if _, err := w.policy(ctx); err != nil {
 		return err
 	}
-	found, content, err := w.read(ctx, origin)
+	found, held, err := w.read(ctx, origin)
 	if err != nil {
 		return err
 	}
 	if found.VerifiedBy, err = w.verify(ctx, origin, found); err != nil {
+		held.Release()
 		return err
 	}
 	found.Request = w.ID
 	w.recent.add(w.Namespace, found)
 	if found.Digest == w.Known.Digest && w.Known.Request == w.ID {
 		// Read again, and still the same.
-		w.outcome.Module, w.content = w.Known, content
+		w.outcome.Module, w.held = w.Known, held
 		return nil
 	}
-	w.outcome.Module, w.content = found, content
-	w.cache.Put(w.Namespace, found.Digest, content)
+	w.outcome.Module, w.held = found, held
+	w.cache.Put(w.Namespace, found.Digest, held.Content)
 	return nil
 }
 
@@ -166,44 +167,16 @@ func (w *work) deliver(ctx context.Context) error {
 			found.Capability = store.NewCapability()
 		}
 	}
-	content, err := w.load(ctx)
-	if err != nil {
+	// What many plugins lost at once is put back one after the other.
+	if err := w.takeTurn(ctx); err != nil {
 		return err
 	}
-	if err := w.store.Put(ctx, found.Digest, found.Capability, content); err != nil {
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	if err := w.store.Put(ctx, found.Digest, found.Capability, w.held.Content); err != nil {
 		return storeFailure(err)
 	}
 	found.Stored = true
 	return nil
-}
-
-// load gets the module's bytes from where they are nearest.
-func (w *work) load(ctx context.Context) ([]byte, error) {
-	found := w.outcome.Module
-	if w.content != nil {
-		return w.content, nil
-	}
-	if content, ok := w.cache.Get(w.Namespace, found.Digest); ok {
-		return content, nil
-	}
-	if w.Store && found.Stored && !w.Restore {
-		if content, err := w.store.Get(ctx, found.Digest, found.Capability); err == nil {
-			return content, nil
-		}
-	}
-	if err := w.takeTurn(ctx); err != nil {
-		return nil, err
-	}
-	read, content, err := w.read(ctx, w.pinned())
-	switch {
-	case err != nil:
-		return nil, err
-	case read.Digest != found.Digest:
-		return nil, &Failure{
-			Reason:  string(module.DigestMismatch),
-			Message: fmt.Sprintf("%s: the server's module is another one by now (%s, it was %s); the one in effect can't be had again", found.Source, read.Digest, found.Digest),
-		}
-	}
-	w.cache.Put(w.Namespace, found.Digest, content)
-	return content, nil
 }

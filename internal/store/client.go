@@ -5,8 +5,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -93,13 +91,13 @@ func (c *Client) Put(ctx context.Context, digest, capability string, content []b
 	return nil
 }
 
-// Get is the content of a module that proxies fetch, verified.
-func (c *Client) Get(ctx context.Context, digest, capability string) ([]byte, error) {
+// Get is the content of a module that proxies fetch. Reading it to its end verifies it.
+func (c *Client) Get(ctx context.Context, digest, capability string) (io.ReadCloser, error) {
 	body, err := c.open(ctx, Reference{Digest: digest, Capability: capability}, nil)
 	if err != nil {
 		return nil, err
 	}
-	return readVerified(body, digest)
+	return newVerified(body, digest), nil
 }
 
 // OpenLocal is the content of a module from the disk of the replica that answers, which asks no other for it. It is not
@@ -193,8 +191,8 @@ func (c *Client) Tag(ctx context.Context, namespace, name, tag string) (digest s
 	return found.Digest, found.Size, nil
 }
 
-// Tagged is the content of an uploaded module, verified.
-func (c *Client) Tagged(ctx context.Context, namespace, name, digest string) ([]byte, error) {
+// Tagged is the content of an uploaded module. Reading it to its end verifies it.
+func (c *Client) Tagged(ctx context.Context, namespace, name, digest string) (io.ReadCloser, error) {
 	if err := CheckName(namespace, name); err != nil {
 		return nil, newError(Invalid, "%s", err)
 	}
@@ -211,7 +209,7 @@ func (c *Client) Tagged(ctx context.Context, namespace, name, digest string) ([]
 	if err != nil {
 		return nil, err
 	}
-	return readVerified(answer, digest)
+	return newVerified(answer, digest), nil
 }
 
 // Push uploads a module under a tag. A tag that names another module already is moved only where ifMatch is the digest
@@ -275,20 +273,4 @@ func (r Reference) query() url.Values {
 		query.Set("capability", r.Capability)
 	}
 	return query
-}
-
-// readVerified reads a module of the digest that was asked for.
-func readVerified(body io.ReadCloser, digest string) ([]byte, error) {
-	defer func() { _ = body.Close() }()
-	content, err := io.ReadAll(io.LimitReader(body, MaxModule+1))
-	if err != nil {
-		return nil, newError(Unreachable, "reading %s: the store's answer broke off", digest)
-	}
-	if len(content) > MaxModule {
-		return nil, newError(TooLarge, "reading %s: the module is larger than %d bytes", digest, MaxModule)
-	}
-	if sum := sha256.Sum256(content); digestPrefix+hex.EncodeToString(sum[:]) != digest {
-		return nil, newError(Refused, "reading %s: the store's copy has another digest", digest)
-	}
-	return content, nil
 }

@@ -58,12 +58,14 @@ func write(t *testing.T, path string, content []byte) {
 
 // calls are all that a client can do.
 var calls = map[string]func(context.Context, *Client) error{
-	"Put":    func(ctx context.Context, c *Client) error { return c.Put(ctx, digest, secret, []byte("a")) },
-	"Get":    func(ctx context.Context, c *Client) error { return second(c.Get(ctx, digest, secret)) },
-	"Refer":  func(ctx context.Context, c *Client) error { return second(c.References(ctx, nil)) },
-	"Set":    func(ctx context.Context, c *Client) error { _, _, err := c.Set(ctx, 1); return err },
-	"Tag":    func(ctx context.Context, c *Client) error { _, _, err := c.Tag(ctx, "shop", "auth", "1"); return err },
-	"Tagged": func(ctx context.Context, c *Client) error { return second(c.Tagged(ctx, "shop", "auth", digest)) },
+	"Put":   func(ctx context.Context, c *Client) error { return c.Put(ctx, digest, secret, []byte("a")) },
+	"Get":   func(ctx context.Context, c *Client) error { return second(readAll(c.Get(ctx, digest, secret))) },
+	"Refer": func(ctx context.Context, c *Client) error { return second(c.References(ctx, nil)) },
+	"Set":   func(ctx context.Context, c *Client) error { _, _, err := c.Set(ctx, 1); return err },
+	"Tag":   func(ctx context.Context, c *Client) error { _, _, err := c.Tag(ctx, "shop", "auth", "1"); return err },
+	"Tagged": func(ctx context.Context, c *Client) error {
+		return second(readAll(c.Tagged(ctx, "shop", "auth", digest)))
+	},
 	"Push": func(ctx context.Context, c *Client) error {
 		return second(c.Push(ctx, "shop", "auth", "1", strings.NewReader("a"), ""))
 	},
@@ -71,6 +73,14 @@ var calls = map[string]func(context.Context, *Client) error{
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func readAll(content io.ReadCloser, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = content.Close() }()
+	return io.ReadAll(content)
+}
 
 func TestStatuses(t *testing.T) {
 	var status int
@@ -185,7 +195,7 @@ func TestRequests(t *testing.T) {
 	}
 	check(c.Put(t.Context(), mine, "", content), "PUT /modules/sha256/"+hexDigits+"  module")
 	check(c.Put(t.Context(), mine, secret, content), "PUT /modules/sha256/"+hexDigits+"?capability="+secret+"  module")
-	read, err := c.Get(t.Context(), mine, secret)
+	read, err := readAll(c.Get(t.Context(), mine, secret))
 	check(err, "GET /modules/sha256/"+hexDigits+"?capability="+secret+"  ")
 	if !bytes.Equal(read, content) {
 		t.Errorf("read %q", read)
@@ -200,7 +210,7 @@ func TestRequests(t *testing.T) {
 	if found != mine || size != 6 {
 		t.Errorf("tag names %s of %d bytes", found, size)
 	}
-	_, err = c.Tagged(t.Context(), "shop", "auth", mine)
+	_, err = readAll(c.Tagged(t.Context(), "shop", "auth", mine))
 	check(err, "GET /namespaces/shop/modules/auth/sha256/"+hexDigits+"  ")
 	_, err = c.Push(t.Context(), "shop", "auth", "1", bytes.NewReader(content), digest)
 	check(err, `PUT /namespaces/shop/modules/auth/tags/1 "`+digest+`" module`)

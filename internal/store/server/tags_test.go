@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,10 +55,20 @@ func TestPush(t *testing.T) {
 		if err != nil || digest != digestOf(step.now) || size != int64(len(step.now)) {
 			t.Errorf("%s: the tag names %s of %d bytes, %v", step.name, digest, size, err)
 		}
-		if content, err := client.Tagged(t.Context(), "shop", "auth", digest); err != nil || !bytes.Equal(content, step.now) {
+		if content, err := tagged(t, client, "shop", "auth", digest); err != nil || !bytes.Equal(content, step.now) {
 			t.Errorf("%s: %d bytes, %v", step.name, len(content), err)
 		}
 	}
+}
+
+func tagged(t *testing.T, client *store.Client, namespace, name, digest string) ([]byte, error) {
+	t.Helper()
+	content, err := client.Tagged(t.Context(), namespace, name, digest)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = content.Close() }()
+	return io.ReadAll(content)
 }
 
 func TestTagsOfOthers(t *testing.T) {
@@ -74,7 +85,7 @@ func TestTagsOfOthers(t *testing.T) {
 	}
 	// The content of one namespace spares no other its own push.
 	for _, of := range []label{{"bank", "auth", ""}, {"shop", "other", ""}} {
-		if _, err := client.Tagged(t.Context(), of.namespace, of.name, digestOf(content)); store.KindOf(err) != store.NotFound {
+		if _, err := tagged(t, client, of.namespace, of.name, digestOf(content)); store.KindOf(err) != store.NotFound {
 			t.Errorf("%s: %v", of, err)
 		}
 	}
@@ -242,7 +253,7 @@ func TestUploadsAreKeptWhileATagNamesThem(t *testing.T) {
 			t.Fatalf("%d uploads, want %d; %v", len(stored), len(want), err)
 		}
 		for _, content := range want {
-			if _, err := client.Tagged(t.Context(), "shop", "auth", digestOf(content)); err != nil {
+			if _, err := tagged(t, client, "shop", "auth", digestOf(content)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -5,6 +5,7 @@ package offline
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -110,6 +111,8 @@ func (o *fetchOptions) open() (*fetcher, error) {
 	options := module.Options{
 		Timeout: o.timeout, BlockPrivate: o.blockPrivate, AllowLoopback: o.allowLoopback, Insecure: o.insecure,
 		ProxyFromEnvironment: true, // as every other tool of this machine
+		// A command keeps all that it fetched until it ends, and has it to itself.
+		Limits: module.Limits{InFlight: math.MaxInt64},
 	}
 	opened := &fetcher{}
 	if o.caFile != "" {
