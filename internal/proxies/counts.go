@@ -16,9 +16,7 @@ import (
 	"sync"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -28,21 +26,10 @@ const (
 	countPatience, countLimit = 3 * time.Second, 8 << 20
 	// maxCounted bounds the proxies that are looked at, for each plugin.
 	maxCounted = 64
+	// countedAtOnce bounds those that are asked at a time, for all plugins.
+	countedAtOnce = 64
 	// prometheusPort is that of Envoy's statistics where a proxy doesn't say another (ENVOY_PROMETHEUS_PORT).
 	prometheusPort = 15090
-)
-
-// Counts are requests since a proxy's start, and those that were answered with a status of 500 to 599.
-type Counts struct{ Requests, Failed uint64 }
-
-// What is read: requestsTotal of Istio's proxies, where meshConfig.defaultProviders or a Telemetry has them count (the filter
-// istio.stats), or else Envoy's own requests by class, where proxyStatsMatcher includes those (the statistics
-// http.PREFIX.downstream_rq_*; their labels are those of Istio's bootstrap).
-const (
-	requestsTotal  = "istio_requests_total"
-	envoysTotal    = "envoy_http_downstream_rq_total"
-	envoysClasses  = "envoy_http_downstream_rq"
-	wantedCounters = "requests_total|downstream_rq"
 )
 
 // CountOver reads the statistics of proxies at their own addresses, as Prometheus does.
@@ -66,46 +53,6 @@ func CountOver(client *http.Client) func(context.Context, Proxy) (Counts, error)
 		}
 		return parseCounts(io.LimitReader(response.Body, countLimit))
 	}
-}
-
-func parseCounts(text io.Reader) (Counts, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(text)
-	if err != nil {
-		return Counts{}, fmt.Errorf("read a proxy's statistics: %w", err)
-	}
-	if families[requestsTotal] != nil {
-		return Counts{
-			Requests: sum(families[requestsTotal], nil),
-			Failed:   sum(families[requestsTotal], func(labels map[string]string) bool { return strings.HasPrefix(labels["response_code"], "5") }),
-		}, nil
-	}
-	// Not those of the admin interface, nor of this very question.
-	ofTraffic := func(labels map[string]string) bool {
-		prefix := labels["http_conn_manager_prefix"]
-		return strings.HasPrefix(prefix, "outbound") || strings.HasPrefix(prefix, "inbound")
-	}
-	return Counts{
-		Requests: sum(families[envoysTotal], ofTraffic),
-		Failed: sum(families[envoysClasses], func(labels map[string]string) bool {
-			return ofTraffic(labels) && labels["response_code_class"] == "5xx"
-		}),
-	}, nil
-}
-
-// sum adds up the counters of a family whose labels are wanted; nil wants all.
-func sum(family *dto.MetricFamily, wanted func(labels map[string]string) bool) uint64 {
-	total := uint64(0)
-	for _, metric := range family.GetMetric() {
-		labels := map[string]string{}
-		for _, label := range metric.GetLabel() {
-			labels[label.GetName()] = label.GetValue()
-		}
-		if wanted == nil || wanted(labels) {
-			total += uint64(max(metric.GetCounter().GetValue(), 0))
-		}
-	}
-	return total
 }
 
 // statistics is the address of a proxy's statistics; empty where it isn't known. It is the one by which the proxy came to
@@ -135,9 +82,7 @@ func (o *Observer) countAll(ctx context.Context) {
 	ticker := time.NewTicker(counting)
 	defer ticker.Stop()
 	for o.Count != nil {
-		for key, some := range o.canaryProxies() {
-			o.counts(key, o.countOnce(ctx, some))
-		}
+		o.countOnce(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -166,27 +111,44 @@ func (o *Observer) canaryProxies() map[Key][]Proxy {
 	return found
 }
 
-func (o *Observer) countOnce(ctx context.Context, some []Proxy) map[string]Counts {
-	ctx, cancel := context.WithTimeout(ctx, countPatience)
-	defer cancel()
+// countOnce looks at each canary proxy once, for all canaries.
+func (o *Observer) countOnce(ctx context.Context) {
+	canaries := o.canaryProxies()
 	var (
 		counted = map[string]Counts{}
+		asked   = map[string]bool{}
 		mutex   sync.Mutex
-		group   sync.WaitGroup
+		group   errgroup.Group
 	)
-	for _, proxy := range some {
-		group.Go(func() {
-			counts, err := o.Count(ctx, proxy)
-			if err != nil {
-				return // then its acknowledgement alone counts
+	group.SetLimit(countedAtOnce)
+	for _, some := range canaries {
+		for _, proxy := range some {
+			if asked[proxy.ID] {
+				continue
 			}
-			mutex.Lock()
-			defer mutex.Unlock()
-			counted[proxy.ID] = counts
-		})
+			asked[proxy.ID] = true
+			group.Go(func() error {
+				ctx, cancel := context.WithTimeout(ctx, countPatience)
+				defer cancel()
+				if counts, err := o.Count(ctx, proxy); err == nil { // otherwise its acknowledgement alone counts
+					mutex.Lock()
+					defer mutex.Unlock()
+					counted[proxy.ID] = counts
+				}
+				return nil
+			})
+		}
 	}
-	group.Wait()
-	return counted
+	_ = group.Wait()
+	for key, some := range canaries {
+		own := map[string]Counts{}
+		for _, proxy := range some {
+			if counts, known := counted[proxy.ID]; known {
+				own[proxy.ID] = counts
+			}
+		}
+		o.counts(key, own)
+	}
 }
 
 // counts keeps what was counted, and tells the plugin of failures, and of the first requests.

@@ -5,8 +5,11 @@ package proxies
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -88,6 +91,53 @@ func TestStatisticsAddress(t *testing.T) {
 	}
 }
 
+// TestCountsOfMany: a proxy's statistics are read in parts, of which none is kept. Parsed whole, they took many times their
+// size.
+func TestCountsOfMany(t *testing.T) {
+	const series = 60_000
+	var text strings.Builder
+	for i := range series {
+		fmt.Fprintf(&text, "istio_requests_total{response_code=\"%d\",destination_service=\"s%d.shop.svc.cluster.local\"} 2\n", 200+i%2*300, i)
+	}
+	text.WriteString(ofEnvoy)
+	reader := &measuring{Reader: strings.NewReader(text.String()), before: heap()}
+	got, err := parseCounts(reader)
+	if err != nil || got != (Counts{Requests: 2 * series, Failed: series}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if reader.most > 2<<20 {
+		t.Errorf("held %d bytes for %d", reader.most, text.Len())
+	}
+	if _, err := parseCounts(strings.NewReader(strings.Repeat("x", maxLine) + " 1")); err == nil {
+		t.Error("takes a line without an end")
+	}
+}
+
+// measuring is a reader that measures the heap now and then.
+type measuring struct {
+	io.Reader
+	read         int
+	before, most int64
+}
+
+func (m *measuring) Read(buffer []byte) (int, error) {
+	const often = 1 << 20
+	n, err := m.Reader.Read(buffer)
+	if m.read/often != (m.read+n)/often {
+		m.most = max(m.most, heap()-m.before)
+	}
+	m.read += n
+	return n, err
+}
+
+// heap is what is in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
 // TestCounted: canary proxies are looked at, and the plugin hears of failures.
 func TestCounted(t *testing.T) {
 	w, key := newWatch(t), Key{NamespacedName: auth, Canary: true}
@@ -98,9 +148,7 @@ func TestCounted(t *testing.T) {
 	look := func(what string, news bool, want map[string]Counts) {
 		t.Helper()
 		w.told = nil
-		for key, some := range w.canaryProxies() {
-			w.counts(key, w.countOnce(t.Context(), some))
-		}
+		w.countOnce(t.Context())
 		got, _ := w.Counted(key)
 		if (len(w.told) > 0) != news || len(got) != len(want) || got["gw.shop"] != want["gw.shop"] {
 			t.Errorf("%s: tells %v, %+v", what, w.told, got)
