@@ -63,8 +63,10 @@ type Key struct {
 type istiod struct {
 	Istiod
 	cancel context.CancelFunc
-	// poke makes the next poll come at once.
+	// poke makes the next poll come as soon as it may.
 	poke chan struct{}
+	// asked is the proxy of which it was asked last what it sends it.
+	asked string
 	// last is the last poll that succeeded, problem why there was none since failing; empty where there was.
 	last    *Poll
 	problem string

@@ -92,17 +92,27 @@ func (o *Observer) follow(ctx context.Context, i *istiod) {
 		if err == nil && o.pending() {
 			interval = dense
 		}
+		least := dense
 		if poll != nil && poll.said.adsz+len(poll.said.syncz) > light {
-			interval = max(interval, 10*took)
+			least = max(least, 10*took)
 		}
-		timer := time.NewTimer(max(interval-took, 0))
-		select {
-		case <-ctx.Done():
-		case <-i.poke:
-		case <-timer.C:
+		if wait(ctx, nil, least-took) {
+			wait(ctx, i.poke, interval-max(least, took))
 		}
-		timer.Stop()
 	}
+}
+
+// wait waits, unless it is poked. It returns false when the context has ended.
+func wait(ctx context.Context, poke <-chan struct{}, duration time.Duration) bool {
+	timer := time.NewTimer(max(duration, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-poke:
+	case <-timer.C:
+	}
+	return true
 }
 
 // poll asks what proxies there are, and then what some are sent.
@@ -190,15 +200,27 @@ func (o *Observer) take(ctx context.Context, i *istiod, poll *Poll, err error) [
 		if nothingNew && !track.pending(poll.At, math.MaxInt64) {
 			continue
 		}
-		asked := track.Observe(*poll)
-		slices.Sort(asked)
 		// Of a few is enough: pushes are numbered, so what one has taken tells of the others.
-		for _, proxy := range asked[:min(len(asked), askedEach)] {
+		for _, proxy := range next(track.Observe(*poll), i.asked, askedEach) {
 			wanted[proxy] = true
 		}
 	}
-	ask := slices.Sorted(maps.Keys(wanted))
-	return ask[:min(len(ask), maxAsked)]
+	ask := next(slices.Collect(maps.Keys(wanted)), i.asked, maxAsked)
+	if len(ask) > 0 {
+		i.asked = ask[len(ask)-1]
+	}
+	return ask
+}
+
+// next are so many names at the most, in turn: they begin after the last one that had its turn.
+func next(names []string, last string, most int) []string {
+	slices.Sort(names)
+	begin, found := slices.BinarySearch(names, last)
+	if found {
+		begin++
+	}
+	names = slices.Concat(names[begin:], names[:begin])
+	return names[:min(len(names), most)]
 }
 
 func (o *Observer) failed(ctx context.Context, i *istiod, err error) {
