@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
@@ -62,11 +63,23 @@ func (s *roll) rejected() (string, error) {
 	return string(text), nil
 }
 
+// quoted is what Envoy repeats of a configuration; the names of plugins and listeners stand without quotes.
+var quoted = regexp.MustCompile(`"(?:\\.|[^"\\])*"?`)
+
+// blockedOf is as rejectionsOf, of what refuses something else: what is a credential there isn't known here.
+func (s *roll) blockedOf(found []proxies.Rejection) []rollout.Rejection {
+	return s.told(found, func(words string) string { return s.Mask(quoted.ReplaceAllString(words, `"***"`)) })
+}
+
 // rejectionsOf bounds what is told, and masks what may be a credential: Envoy repeats a plugin's words.
 func (s *roll) rejectionsOf(found []proxies.Rejection) []rollout.Rejection {
+	return s.told(found, s.Mask)
+}
+
+func (*roll) told(found []proxies.Rejection, mask func(string) string) []rollout.Rejection {
 	rejections := make([]rollout.Rejection, 0, min(len(found), maxRejections))
 	for _, rejection := range found[:min(len(found), maxRejections)] {
-		words := s.Mask(rejection.Message)
+		words := mask(rejection.Message)
 		if len(words) > maxWords {
 			words = words[:maxWords]
 		}

@@ -125,7 +125,7 @@ func (s *roll) proxies() status.Proxies {
 	for _, rejection := range rejections {
 		seen.Rejections = append(seen.Rejections, wasmv1alpha1.ProxyRejection{Proxy: rejection.Proxy, Message: status.Words(rejection.Message)})
 	}
-	for _, blocked := range s.rejectionsOf(report.Blocked) {
+	for _, blocked := range s.blockedOf(report.Blocked) {
 		seen.Blocked = append(seen.Blocked, wasmv1alpha1.ProxyRejection(blocked))
 	}
 	if s.decision.Phase == rollout.Blind {

@@ -105,27 +105,6 @@ func TestOffThoughRefused(t *testing.T) {
 	}
 }
 
-// TestRefusalIsMaskedInMemory: Envoy repeats a plugin's words, and those a credential.
-func TestRefusalIsMaskedInMemory(t *testing.T) {
-	w := newRolledWorld(t)
-	w.step("new", trialPair...)
-	w.proxies.onTrial = proxies.Report{Matched: 1, Rejections: []proxies.Rejection{{Proxy: gateway, Message: "can't read ok:test"}}, Age: 1}
-	w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
-	for key, value := range w.children["auth-config-trial"].Annotations {
-		if strings.Contains(value, "ok:test") {
-			t.Errorf("%s: %s", key, value)
-		}
-	}
-	for _, rejection := range w.status.Proxies.Rejections {
-		if strings.Contains(rejection.Message, "ok:test") {
-			t.Errorf("the status: %s", rejection.Message)
-		}
-	}
-	if len(w.status.Proxies.Rejections) != 1 {
-		t.Errorf("%d rejections", len(w.status.Proxies.Rejections))
-	}
-}
-
 // TestNobodyMayAsk: an installation without the right to ask brings changes at once, and says so.
 func TestNobodyMayAsk(t *testing.T) {
 	w := newRolledWorld(t)

@@ -146,10 +146,10 @@ func FuzzMask(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, said := range []string{secret, quoted(secret, false), quoted(secret, true), quoted(quoted(secret, false), true)} {
-			if masked := Mask(before+said+after, inline); strings.Contains(masked, said) {
+			if masked := Mask(before+said+after, nil, inline); strings.Contains(masked, said) {
 				t.Errorf("%q tells %q", masked, said)
 			}
-			if masked := Mask(before+said+after, nil, []byte(document), inline); len(secret) >= shortestSecret && !strings.Contains(document, "*") && strings.Contains(masked, said) {
+			if masked := Mask(before+said+after, [][]byte{[]byte(document), inline}); len(secret) >= shortestSecret && !strings.Contains(document, "*") && strings.Contains(masked, said) {
 				t.Errorf("%q tells %q of a Secret", masked, said)
 			}
 		}

@@ -5,6 +5,7 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -17,26 +18,54 @@ var secretKeys = []string{"credential", "password", "token", "secret", "key"}
 // nobody anything, and with it most of a message would go.
 const shortestSecret = 4
 
-// Mask returns text with every string replaced that stands in the inline rules, however deep, under a key that names
-// something secret, and with every string replaced, names too, that stands in one of the documents that came from a
-// Secret. It is for words of others that may repeat rules: an API server's, a plugin's, Envoy's.
-func Mask(text string, inline []byte, fromSecrets ...[]byte) string {
-	var secrets []string
-	if object, err := parse(inline); err == nil {
-		secrets = secretStrings(object, false)
-	}
-	for _, document := range fromSecrets {
-		secrets = append(secrets, longStrings(document)...)
-	}
+// masked stands where something secret stood.
+const masked = "***"
+
+// Mask returns text with every string replaced that stands in one of the documents that came from a Secret, names too, and
+// with every string replaced that stands in one of the open documents, however deep, under a key that names something
+// secret. It is for words of others that may repeat rules: an API server's, a plugin's, Envoy's.
+func Mask(text string, fromSecrets [][]byte, open ...[]byte) string {
 	forms := map[string]bool{}
-	for _, secret := range secrets {
-		addForms(forms, secret)
+	for _, document := range fromSecrets {
+		for _, secret := range longStrings(document) {
+			addForms(forms, secret)
+		}
 	}
-	// The longest first: one may be a part of another.
-	for _, form := range slices.SortedFunc(maps.Keys(forms), func(a, b string) int { return len(b) - len(a) }) {
-		text = strings.ReplaceAll(text, form, "***")
+	for _, document := range open {
+		if object, err := parse(document); err == nil {
+			for _, secret := range secretStrings(object, false) {
+				addForms(forms, secret)
+			}
+		}
 	}
-	return text
+	return without(text, maps.Keys(forms))
+}
+
+// without masks all places of all forms. They are found before any is masked: one may begin another, or overlap it.
+func without(text string, forms iter.Seq[string]) string {
+	hidden := make([]bool, len(text))
+	for form := range forms {
+		for begin := 0; ; begin += len(form) {
+			found := strings.Index(text[begin:], form)
+			if found < 0 {
+				break
+			}
+			begin += found
+			for i := range len(form) {
+				hidden[begin+i] = true
+			}
+		}
+	}
+	var out strings.Builder
+	for i := range len(text) {
+		switch {
+		case !hidden[i]:
+			out.WriteByte(text[i])
+		case i == 0 || !hidden[i-1]:
+			out.WriteString(masked)
+		}
+	}
+	return out.String()
 }
 
 // secretStrings returns the strings under a key that names something secret.

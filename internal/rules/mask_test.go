@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -20,13 +21,33 @@ func TestMask(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Mask(test.in, raw); got != test.want {
+			if got := Mask(test.in, nil, raw); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
-	if got := Mask("as it is", []byte(`not JSON`)); got != "as it is" {
+	if got := Mask("as it is", nil, []byte(`not JSON`)); got != "as it is" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestMaskOfMany: what begins, ends or is a part of another leaves nothing of it, whichever document has it.
+func TestMaskOfMany(t *testing.T) {
+	document := func(secret string) []byte { return fmt.Appendf(nil, `{"password":%q}`, secret) }
+	secrets := []string{"hunter", "hunter2-and-more", "more-than-that", "unter2"}
+	for _, said := range []string{"hunter2-and-more", "hunter2-and-more-than-that", "hunter2", "hunterhunter"} {
+		for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}} {
+			var documents [][]byte
+			for _, i := range order {
+				documents = append(documents, document(secrets[i]))
+			}
+			if got := Mask("a "+said+" b", nil, documents...); got != "a *** b" {
+				t.Errorf("%s: %q", said, got)
+			}
+			if got := Mask("a "+said+" b", documents[:2], documents[2:]...); got != "a *** b" {
+				t.Errorf("%s, of Secrets and others: %q", said, got)
+			}
+		}
 	}
 }
 
@@ -48,15 +69,15 @@ func TestMaskFromSecret(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Mask(test.in, []byte(`{"credentials":["ok:test"]}`), secret); got != test.want {
+			if got := Mask(test.in, [][]byte{secret}, []byte(`{"credentials":["ok:test"]}`)); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
-	if got := Mask("found plain text", nil, []byte("plain text\n"), []byte(" ")); got != "found ***" {
+	if got := Mask("found plain text", [][]byte{[]byte("plain text\n"), []byte(" ")}); got != "found ***" {
 		t.Errorf("a document that is no rules: got %q", got)
 	}
-	if got := Mask("deep", nil, []byte(nested(9995))); !strings.Contains(got, "deep") {
+	if got := Mask("deep", [][]byte{[]byte(nested(9995))}); !strings.Contains(got, "deep") {
 		t.Errorf("got %q", got)
 	}
 }

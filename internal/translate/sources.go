@@ -107,33 +107,3 @@ func checkReferences(in Input) error {
 	}
 	return nil
 }
-
-// Mask returns the words of others, who may repeat the plugin's rules, without what may be a credential.
-func (in Input) Mask(text string) string {
-	text = rules.Mask(text, nil, in.Sources.Secrets()...)
-	for _, document := range in.openDocuments() {
-		text = rules.Mask(text, document)
-	}
-	return text
-}
-
-// openDocuments are the rules that don't come from Secrets.
-func (in Input) openDocuments() [][]byte {
-	var documents [][]byte
-	if in.Plugin.Spec.Rules != nil {
-		documents = append(documents, in.Plugin.Spec.Rules.Raw)
-	}
-	for _, override := range in.Plugin.Spec.Overrides {
-		if override.Rules != nil {
-			documents = append(documents, override.Rules.Raw)
-		}
-	}
-	for object, content := range in.Sources {
-		for _, value := range content.Data {
-			if object.Kind == rules.ConfigMap {
-				documents = append(documents, value)
-			}
-		}
-	}
-	return documents
-}

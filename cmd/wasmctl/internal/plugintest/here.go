@@ -91,7 +91,7 @@ func (h *here) serve(ctx context.Context, c httpcase.Case, rulesText string) Res
 	case drystart.Inconclusive:
 		result.inconclusive(served.Verdict, rulesText)
 	case drystart.Refused:
-		result.Result, result.Reason = ResultFailed, rules.Mask(served.Reason, []byte(rulesText))
+		result.Result, result.Reason = ResultFailed, rules.Mask(served.Reason, nil, []byte(rulesText))
 	default:
 		result.judge(c, httpcase.Outcome{Response: messageOf(served.Response), Reached: messageOf(served.Reached)})
 	}
@@ -105,7 +105,7 @@ func (g group) notStarted(report *Report, verdict drystart.Verdict) {
 		if verdict.Outcome == drystart.Inconclusive {
 			result.inconclusive(verdict, g.rules)
 		} else {
-			words := rules.Mask(drystart.Words(verdict.Reason, strings.Join(verdict.Logs, " | ")), []byte(g.rules))
+			words := rules.Mask(drystart.Words(verdict.Reason, strings.Join(verdict.Logs, " | ")), nil, []byte(g.rules))
 			result.judge(c.Case, httpcase.Outcome{Refused: &words})
 		}
 		report.Cases[c.index] = result
@@ -114,7 +114,7 @@ func (g group) notStarted(report *Report, verdict drystart.Verdict) {
 
 func (r *Result) inconclusive(verdict drystart.Verdict, rulesText string) {
 	r.Result = ResultInconclusive
-	r.Reason = rules.Mask("only a proxy can tell: "+verdict.Call, []byte(rulesText))
+	r.Reason = rules.Mask("only a proxy can tell: "+verdict.Call, nil, []byte(rulesText))
 	r.Logs = masked(verdict.Logs, rulesText)
 }
 
@@ -122,7 +122,7 @@ func (r *Result) inconclusive(verdict drystart.Verdict, rulesText string) {
 func masked(lines []string, rulesText string) []string {
 	var list []string
 	for _, line := range lines {
-		list = append(list, rules.Mask(line, []byte(rulesText)))
+		list = append(list, rules.Mask(line, nil, []byte(rulesText)))
 	}
 	return list
 }

@@ -49,7 +49,7 @@ func (p *plugin) testInEnvoy(ctx context.Context, name string) (*Report, error) 
 func (p *plugin) testGroup(ctx context.Context, program, dir string, server *server, g group, report *Report) error {
 	e, err := p.startEnvoy(ctx, program, dir, g.rules, server.port())
 	if errors.Is(err, errRefused) {
-		words := rules.Mask("Envoy does not run the plugin: "+refusalOf(e.log.from(0)), []byte(g.rules))
+		words := rules.Mask("Envoy does not run the plugin: "+refusalOf(e.log.from(0)), nil, []byte(g.rules))
 		for _, c := range g.cases {
 			result := newResult(c.Case)
 			result.judge(c.Case, httpcase.Outcome{Refused: &words})
@@ -58,7 +58,7 @@ func (p *plugin) testGroup(ctx context.Context, program, dir string, server *ser
 		return nil
 	}
 	if err != nil {
-		return errors.New(rules.Mask(err.Error(), []byte(g.rules)))
+		return errors.New(rules.Mask(err.Error(), nil, []byte(g.rules)))
 	}
 	defer e.stop()
 	failed := ""
@@ -97,7 +97,7 @@ func (e *envoy) serve(ctx context.Context, server *server, c httpcase.Case, rule
 	switch fault := trapOf(said); {
 	case fault != "":
 		failed = c.Name
-		result.Result, result.Reason = ResultFailed, rules.Mask(fault, []byte(rulesText))
+		result.Result, result.Reason = ResultFailed, rules.Mask(fault, nil, []byte(rulesText))
 	case err != nil && e.over(ctx):
 		failed = c.Name
 		result.Result, result.Reason = ResultFailed, "the plugin takes Envoy down"
