@@ -11,30 +11,28 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
 )
 
-// judgeModule says in an observation what became of the module, and whether the pair may be applied.
-func judgeModule(module resolvedModule, observation *status.Observation) bool {
-	stands := len(observation.EnvoyFilters) > 0
+// judgeModule says in an observation why there is no module, or none that starts.
+func judgeModule(module resolvedModule, observation *status.Observation) {
+	stands := observation.Stands()
+	observation.Applied = status.WithoutModule(stands)
 	switch {
 	case module.resolving:
 		observation.ModuleResolved = status.Resolving(stands)
 	case module.Failure != nil:
 		failure := module.Failure
 		observation.ModuleResolved = status.NotResolved(failure.Reason, failure.Message, stands, failure.Temporary)
-	case module.Refusal != nil && !module.Refusal.OfRules:
-		problem := "the plugin doesn't start: " + module.Refusal.Words()
-		observation.ModuleResolved = status.NotResolved(wasmv1alpha1.ReasonModuleRejected, problem, stands, false)
-	case module.Refusal != nil:
+	case module.Refusal.OfRules:
 		observation.ModuleResolved = status.Resolved(moduleNotes(module.Outcome)...)
 		problem := fmt.Sprintf("%s: the plugin refuses them: %s", module.Refusal.Field, module.Refusal.Words())
 		observation.Accepted = status.RulesRejected(problem, stands)
 		observation.Applied = status.NotApplied(stands)
-		return false
 	default:
-		observation.ModuleResolved = status.Resolved(moduleNotes(module.Outcome)...)
-		return true
+		problem := "the plugin doesn't start: " + module.Refusal.Words()
+		observation.ModuleResolved = status.NotResolved(wasmv1alpha1.ReasonModuleRejected, problem, stands, false)
 	}
-	observation.Applied = status.WithoutModule(stands)
-	return false
+	if !stands && len(observation.EnvoyFilters) > 0 {
+		observation.Applied = status.SwitchedOff(observation.Applied.Reason)
+	}
 }
 
 // moduleNotes are the sentences about a module that is there.

@@ -81,30 +81,6 @@ func TestRefusedChange(t *testing.T) {
 	}
 }
 
-// TestOffThoughRefused: who switches a plugin off means the one that runs, though its rules are gone from the spec.
-func TestOffThoughRefused(t *testing.T) {
-	w := newRolledWorld(t)
-	w.inForce()
-	w.offThoughRefused()
-	w.quiet("off")
-	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
-		t.Errorf("it is %s: %v", w.status.Activation.State, spec)
-	}
-	w.plugin.Spec.Activation.Mode = ""
-	w.plugin.Generation++
-	w.quiet("on, and still refused")
-	if ready := w.condition(wasmv1alpha1.ConditionReady); w.status.Activation.State != wasmv1alpha1.StateOff || strings.Contains(ready.Message, "stays in effect") {
-		t.Errorf("it is %s: %s", w.status.Activation.State, ready.Message)
-	}
-	w.plugin.Spec.Rules.Raw = []byte(`{"basic_auth_rules":[{"credentials":["ok:test"]}]}`)
-	w.plugin.Generation++
-	w.step("on, as it was", "EnvoyFilter auth-filter", "delete auth-config-trial")
-	w.quiet("on")
-	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] == nil {
-		t.Error("it is still off")
-	}
-}
-
 // TestNobodyMayAsk: an installation without the right to ask brings changes at once, and says so.
 func TestNobodyMayAsk(t *testing.T) {
 	w := newRolledWorld(t)

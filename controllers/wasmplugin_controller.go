@@ -182,25 +182,16 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 		Module: moduleStatus(standingModule(children)), Delivery: r.Options.Delivery(plugin.Plugin.Spec),
 		Mode: r.Options.Mode(plugin.Plugin.Spec),
 	}
-	key, stands := client.ObjectKeyFromObject(plugin.Plugin), len(observation.EnvoyFilters) > 0
 	pair, err := translate.Translate(plugin.Input)
 	if err != nil {
-		r.Rollouts.endTurn(key)
-		observation.Untouched = true
-		observation.Accepted = rejection(err, stands)
-		observation.Applied = status.NotApplied(stands)
-		if r.Modules != nil {
-			observation.ModuleResolved = status.NotLookedAt()
-		}
-		return observation, later{}, nil
+		return r.notAccepted(ctx, plugin, err, children, observation)
 	}
 	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input)...))
-	if r.Modules != nil && !judgeModule(plugin.module, &observation) {
-		r.Rollouts.endTurn(key)
-		err := r.switchOff(ctx, plugin, pair, children)
-		observation.Untouched, observation.EnvoyFilters = err != nil, children.Standing(owner)
-		_, err = applied(err, plugin)
-		return observation, later{}, err
+	if r.Modules != nil {
+		if !plugin.module.done() {
+			return r.withoutModule(ctx, plugin, pair, children, observation)
+		}
+		observation.ModuleResolved = status.Resolved(moduleNotes(plugin.module.Outcome)...)
 	}
 	if r.Rollouts != nil {
 		return r.rollOut(ctx, plugin, pair, children, observation)
@@ -209,18 +200,6 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 	observation.EnvoyFilters, observation.Module = children.Standing(owner), moduleStatus(plugin.module.Module)
 	observation.Applied, err = applied(err, plugin)
 	return observation, later{}, err
-}
-
-// switchOff silences what is in force where that is asked for: who switches a plugin off means what runs, and doesn't wait for
-// a module that can't be had.
-func (r *WasmPluginReconciler) switchOff(ctx context.Context, plugin resolvedPlugin, pair translate.Pair, children apply.Children) error {
-	if r.Options.Mode(plugin.Plugin.Spec) != wasmv1alpha1.ActivationOff {
-		return nil
-	}
-	if err := apply.Silence(ctx, r.Client, plugin.owner, pair, children); err != nil {
-		return err
-	}
-	return apply.Withdraw(ctx, r.Client, plugin.owner, translate.CanaryRoles, nil, children)
 }
 
 func (r *WasmPluginReconciler) owner(plugin *metav1.PartialObjectMetadata, versions sourceVersions, module resolve.Module) apply.Owner {

@@ -66,7 +66,24 @@ func remove(ctx context.Context, writer client.Writer, plugin Owner, role wasmv1
 // Silence takes a pair that is in force out of the filter chains, and leaves what it delivers: the content that is remembered
 // there is the one that comes back.
 func Silence(ctx context.Context, writer client.Writer, plugin Owner, pair translate.Pair, observed Children) error {
-	half, child := translate.Silenced(pair), observed[wasmv1alpha1.EnvoyFilterFilter]
+	return silence(ctx, writer, plugin, translate.Silenced(pair), observed)
+}
+
+// SilenceStanding is the same where the spec isn't accepted, so that there is no pair: it reads what stands from live.
+func SilenceStanding(ctx context.Context, writer client.Writer, live client.Reader, plugin Owner, observed Children) error {
+	child := observed[wasmv1alpha1.EnvoyFilterFilter]
+	if child == nil || !owned(child, plugin) || child.DeletionTimestamp != nil {
+		return nil
+	}
+	standing, err := read(ctx, live, child)
+	if err != nil {
+		return err
+	}
+	return silence(ctx, writer, plugin, translate.SilencedAs(standing, plugin), observed)
+}
+
+func silence(ctx context.Context, writer client.Writer, plugin Owner, half translate.EnvoyFilter, observed Children) error {
+	child := observed[half.Role]
 	if child == nil || !owned(child, plugin) || child.DeletionTimestamp != nil || sameSpec(child, half) {
 		return nil
 	}

@@ -47,6 +47,11 @@ type Observation struct {
 	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
 }
 
+// Stands says whether something of an earlier time stays in effect.
+func (o Observation) Stands() bool {
+	return len(o.EnvoyFilters) > 0 && (o.Untouched || o.Mode != wasmv1alpha1.ActivationOff)
+}
+
 // maxMessage keeps a status small, whoever's words it repeats.
 const maxMessage = 2048
 

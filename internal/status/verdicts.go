@@ -93,6 +93,11 @@ func NotApplied(pairStands bool) Verdict {
 	return Verdict{Status: metav1.ConditionUnknown, Reason: wasmv1alpha1.ReasonNotAccepted, Message: message}
 }
 
+// SwitchedOff is the verdict on the pair of an earlier time where there is no new one, for a reason, and nothing is to run.
+func SwitchedOff(reason string) Verdict {
+	return Verdict{Status: metav1.ConditionUnknown, Reason: reason, Message: "What was applied last is switched off."}
+}
+
 // Applied is the verdict on a pair that stands.
 func Applied() Verdict {
 	return Verdict{

@@ -50,12 +50,17 @@ func envoyFilter(plugin *wasmv1alpha1.WasmPlugin, role wasmv1alpha1.EnvoyFilterR
 		return EnvoyFilter{}, fmt.Errorf("render EnvoyFilter: %w", err)
 	}
 	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	identify(object, plugin, role)
+	return sealed(EnvoyFilter{Name: object.GetName(), Role: role, Object: object})
+}
+
+// identify says which EnvoyFilter it is, and whose.
+func identify(object *unstructured.Unstructured, plugin metav1.Object, role wasmv1alpha1.EnvoyFilterRole) {
 	object.SetGroupVersionKind(EnvoyFilterKind)
-	object.SetNamespace(plugin.Namespace)
-	object.SetName(EnvoyFilterName(plugin.Name, role))
+	object.SetNamespace(plugin.GetNamespace())
+	object.SetName(EnvoyFilterName(plugin.GetName(), role))
 	object.SetLabels(Labels(plugin, role))
 	object.SetOwnerReferences([]metav1.OwnerReference{*metav1.NewControllerRef(plugin, PluginKind)})
-	return sealed(EnvoyFilter{Name: object.GetName(), Role: role, Object: object})
 }
 
 // guard keeps the patches from proxies that are too old.

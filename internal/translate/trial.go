@@ -17,7 +17,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
 // ErrNoTrial is for a plugin that can only come into force at once.
@@ -81,6 +84,14 @@ func Emptied(pair Pair) EnvoyFilter {
 // Silenced is the half of a pair that puts its plugin into the chains, without doing so.
 func Silenced(pair Pair) EnvoyFilter {
 	return withoutPatches(pair.Filter)
+}
+
+// SilencedAs is the same of one that stands, where there is no pair, since the spec isn't accepted.
+func SilencedAs(standing *unstructured.Unstructured, plugin metav1.Object) EnvoyFilter {
+	role := wasmv1alpha1.EnvoyFilterFilter
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": standing.Object["spec"]}}
+	identify(object, plugin, role)
+	return withoutPatches(EnvoyFilter{Name: object.GetName(), Role: role, Object: object})
 }
 
 func withoutPatches(half EnvoyFilter) EnvoyFilter {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
+	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/status"
+	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+)
+
+// notAccepted leaves what stands as it is, but for a plugin that is switched off.
+func (r *WasmPluginReconciler) notAccepted(ctx context.Context, plugin resolvedPlugin, problem error, children apply.Children,
+	observation status.Observation,
+) (status.Observation, later, error) {
+	err := r.keep(ctx, plugin, nil, children, &observation)
+	observation.Accepted, observation.Applied = rejection(problem, observation.Stands()), status.NotApplied(observation.Stands())
+	if !observation.Stands() && len(observation.EnvoyFilters) > 0 {
+		observation.Applied = status.SwitchedOff(observation.Applied.Reason)
+	}
+	if r.Modules != nil {
+		observation.ModuleResolved = status.NotLookedAt()
+	}
+	return observation, later{}, err
+}
+
+// withoutModule is the same for a plugin whose module isn't there, or doesn't start.
+func (r *WasmPluginReconciler) withoutModule(ctx context.Context, plugin resolvedPlugin, pair translate.Pair, children apply.Children,
+	observation status.Observation,
+) (status.Observation, later, error) {
+	err := r.keep(ctx, plugin, &pair, children, &observation)
+	judgeModule(plugin.module, &observation)
+	return observation, later{}, err
+}
+
+// keep holds up nobody, and switches off what is to be off. It returns an error only where trying again may help.
+func (r *WasmPluginReconciler) keep(ctx context.Context, plugin resolvedPlugin, pair *translate.Pair, children apply.Children,
+	observation *status.Observation,
+) error {
+	r.Rollouts.endTurn(client.ObjectKeyFromObject(plugin.Plugin))
+	err := r.switchOff(ctx, plugin, pair, children)
+	observation.EnvoyFilters = children.Standing(plugin.owner)
+	observation.Untouched = err != nil || !r.canSwitchOff(plugin)
+	_, err = applied(err, plugin)
+	return err
+}
+
+// canSwitchOff says whether the plugin is to be off, and can be. A network filter can't (checkActivation): its connections
+// would go on without it.
+func (r *WasmPluginReconciler) canSwitchOff(plugin resolvedPlugin) bool {
+	spec := plugin.Plugin.Spec
+	return r.Options.Mode(spec) == wasmv1alpha1.ActivationOff && spec.Type != wasmv1alpha1.PluginTypeNetwork
+}
+
+// switchOff silences what is in force where that is asked for: who switches a plugin off means what runs, and doesn't wait for
+// a module that can't be had, nor for a spec that is accepted: until then there is no pair.
+func (r *WasmPluginReconciler) switchOff(ctx context.Context, plugin resolvedPlugin, pair *translate.Pair, children apply.Children) error {
+	if !r.canSwitchOff(plugin) {
+		return nil
+	}
+	var err error
+	if pair == nil {
+		err = apply.SilenceStanding(ctx, r.Client, r.Live, plugin.owner, children)
+	} else {
+		err = apply.Silence(ctx, r.Client, plugin.owner, *pair, children)
+	}
+	if err != nil {
+		return err
+	}
+	return apply.Withdraw(ctx, r.Client, plugin.owner, translate.CanaryRoles, nil, children)
+}
