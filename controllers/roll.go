@@ -56,7 +56,7 @@ func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pai
 	}
 	activation := plugin.Plugin.Spec.Activation
 	step.mode = plugin.Options.Mode(plugin.Plugin.Spec)
-	untried := r.Rollouts.Proxies.Refused()
+	untried := r.Rollouts.refused()
 	if untried && step.mode == wasmv1alpha1.ActivationSafe {
 		step.mode = wasmv1alpha1.ActivationImmediate
 	}

@@ -54,13 +54,16 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 	return observation, next, err
 }
 
-// untried says that a trial or a canary that is asked for isn't made.
-func untried(in translate.Input) []string {
+// untried says that a trial or a canary that is asked for isn't made. refused: istiod doesn't say what its proxies do.
+func untried(in translate.Input, refused bool) []string {
 	spec := in.Plugin.Spec
 	canary := spec.Rollout.Canary.Selector.MatchLabels != nil
+	mode := in.Mode(spec)
 	var why string
 	switch {
-	case in.Mode(spec) != wasmv1alpha1.ActivationImmediate, spec.Activation.Mode != wasmv1alpha1.ActivationSafe && !canary:
+	case mode == wasmv1alpha1.ActivationSafe && refused:
+		why = "istiod refuses to say what its proxies do (see Programmed)"
+	case mode != wasmv1alpha1.ActivationImmediate, spec.Activation.Mode != wasmv1alpha1.ActivationSafe && !canary:
 		return nil
 	case !in.ObserveProxies:
 		why = "this installation doesn't look at proxies"

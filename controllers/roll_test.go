@@ -92,6 +92,9 @@ func TestNobodyMayAsk(t *testing.T) {
 		t.Errorf("mode %q", w.status.Activation.Mode)
 	}
 	w.programmed("new", wasmv1alpha1.ReasonNotObserved, "")
+	if accepted := w.condition(wasmv1alpha1.ConditionAccepted); !strings.Contains(accepted.Message, "without a trial, since istiod refuses") {
+		t.Errorf("Accepted: %s", accepted.Message)
+	}
 	w.quiet("done")
 }
 

@@ -74,6 +74,9 @@ func (r *Rollouts) endTrial(plugin types.NamespacedName) {
 	r.endTurn(plugin)
 }
 
+// refused says whether istiod refuses to say what its proxies do, so that nothing can be tried.
+func (r *Rollouts) refused() bool { return r != nil && r.Proxies.Refused() }
+
 // endTurn lets those go on that waited for a plugin, and has it wait for none.
 func (r *Rollouts) endTurn(plugin types.NamespacedName) {
 	if r == nil {

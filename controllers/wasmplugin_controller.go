@@ -186,7 +186,7 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 	if err != nil {
 		return r.notAccepted(ctx, plugin, err, children, observation)
 	}
-	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input)...))
+	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input, r.Rollouts.refused())...))
 	if r.Modules != nil {
 		if !plugin.module.done() {
 			return r.withoutModule(ctx, plugin, pair, children, observation)

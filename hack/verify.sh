@@ -33,10 +33,10 @@ check_modules() {
   return $status
 }
 
-# The versions that hack/versions.sh names and those of the Go modules that they are built from.
+# The versions that hack/versions.sh names and those of the Go modules that they are built from; and the release's own.
 check_versions() {
   local status=0
-  same() { [ "$2" = "$3" ] || { echo "$1: $2, but hack/versions.sh says $3"; status=1; }; }
+  same() { [ "$2" = "$3" ] || { echo "$1: $2, but it is to be $3"; status=1; }; }
   same hack/tools/kubernetes "$(version_in hack/tools/kubernetes k8s.io/kubernetes)" "$KUBERNETES_VERSION"
   local minor
   for minor in 1.31 1.30; do
@@ -50,6 +50,12 @@ check_versions() {
   while read -r line; do
     same "hack/tools/kubernetes, replace ${line%% *}" "${line##* }" "$staging"
   done < <(sed -n 's/^\t\(k8s\.io\/[^ ]*\) => /\1 /p' hack/tools/kubernetes/go.mod)
+  local release file tag
+  release=$(sed -n 's/^appVersion: //p' charts/wasmplugin-operator/Chart.yaml)
+  same "Chart.yaml, version" "v$(sed -n 's/^version: //p' charts/wasmplugin-operator/Chart.yaml)" "$release"
+  while IFS=: read -r file tag; do
+    same "$file, newTag" "${tag##* }" "$release"
+  done < <(grep -r '^ *newTag:' --include=kustomization.yaml config)
   same "go.mod, minor of k8s.io/client-go" "$(version_in . k8s.io/client-go | cut -d. -f1-2)" "$(cut -d. -f1-2 <<<"$staging")"
   return $status
 }

@@ -91,8 +91,8 @@ type WasmPluginSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-f0-9]{64}$`
 	SHA256 string `json:"sha256,omitempty"`
 
-	// imagePullPolicy says when a proxy fetches the module again: IfNotPresent keeps what it has, Always fetches again
-	// after every change of the spec. Default: Always for an oci url with the tag latest or none, otherwise IfNotPresent.
+	// imagePullPolicy says when it is looked up what a tag means: IfNotPresent once, Always after every change of the spec
+	// and again and again. Default: Always for an oci url with the tag latest or none, otherwise IfNotPresent.
 	// +optional
 	ImagePullPolicy ImagePullPolicy `json:"imagePullPolicy,omitempty"`
 

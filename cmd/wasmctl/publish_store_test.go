@@ -96,7 +96,7 @@ func TestPushStore(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(got.out), &plugin); err != nil || got.code != cli.ExitGood {
 		t.Fatalf("%v: %s", err, got)
 	}
-	if plugin.Spec.URL != "store://hello:1.4" || "sha256:"+plugin.Spec.SHA256 != u.tags["/namespaces/shop/modules/hello/tags/1.4"] {
+	if plugin.Namespace != "shop" || plugin.Spec.URL != "store://hello:1.4" || "sha256:"+plugin.Spec.SHA256 != u.tags["/namespaces/shop/modules/hello/tags/1.4"] {
 		t.Errorf("got %s, stored: %v", got, u.tags)
 	}
 	if strings.Join(u.audiences, " ") != "wasm.solarmesh.io" {

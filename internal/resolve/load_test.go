@@ -95,7 +95,8 @@ func TestLoadsWhenThereIsRoom(t *testing.T) {
 				others = append(others, other)
 			}
 			outcome := b.resolver.Resolve(t.Context(), b.request)
-			if diff := cmp.Diff(test.calls, b.take()); diff != "" || !(outcome.Busy() || b.request.Restore && outcome.Note != "") {
+			waits := outcome.Busy() || (b.request.Restore && outcome.Note != "")
+			if diff := cmp.Diff(test.calls, b.take()); diff != "" || !waits {
 				t.Errorf("got %+v (%+v), asks %s", outcome, outcome.Failure, diff)
 			}
 			for _, other := range others {

@@ -35,7 +35,7 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Shows the operator on a real control plane of this machine, from a clone of the repository",
 		Long: `demo runs what make demo runs in a clone of the repository: a real Kubernetes API, istiod and Envoy as processes of this
-machine, the operator, two plugins and real requests. It needs Linux, Go, Python 3, git and make. The first time it builds
+machine, the operator, two plugins and real requests. It needs Linux, Go, Python 3 with pip, git and make. At first it builds
 the control plane from source, which takes many minutes; later it takes about one. No cluster is touched.
 
 The binary alone can't do it: what the demo runs is built from the sources.`,

@@ -18,7 +18,9 @@ import (
 // Pushed is what became of a push. Names are those that inspect has.
 type Pushed struct {
 	// Reference is what spec.url is to be; SHA256 pins it there.
-	Reference      string `json:"reference"`
+	Reference string `json:"reference"`
+	// Namespace is the one that a module in the store is of, and so the WasmPlugin's.
+	Namespace      string `json:"namespace,omitempty"`
 	SHA256         string `json:"sha256"`
 	Digest         string `json:"digest"`
 	ManifestDigest string `json:"manifestDigest,omitempty"`
@@ -47,8 +49,11 @@ func (p *plugin) resource(pushed *Pushed) ([]byte, error) {
 		}
 		comment("manifest %s%s", pushed.ManifestDigest, signed)
 	}
-	fmt.Fprintf(&out, "apiVersion: %s\nkind: WasmPlugin\nmetadata:\n  name: %s\nspec:\n", wasmv1alpha1.SchemeGroupVersion, p.name(pushed.Reference))
-	fmt.Fprintf(&out, "  url: %s\n  sha256: %s\n", pushed.Reference, pushed.SHA256)
+	fmt.Fprintf(&out, "apiVersion: %s\nkind: WasmPlugin\nmetadata:\n  name: %s\n", wasmv1alpha1.SchemeGroupVersion, p.name(pushed.Reference))
+	if pushed.Namespace != "" {
+		fmt.Fprintf(&out, "  namespace: %s\n", pushed.Namespace)
+	}
+	fmt.Fprintf(&out, "spec:\n  url: %s\n  sha256: %s\n", pushed.Reference, pushed.SHA256)
 	fields, err := p.fields()
 	if err != nil {
 		return nil, err

@@ -103,7 +103,9 @@ func (o *storeOptions) push(ctx context.Context, t storeTarget, p *plugin, caFil
 	if tagged.Digest != p.digest() {
 		return nil, fmt.Errorf("%s: the store took another module than was sent (%s, not %s); push again", t, tagged.Digest, p.digest())
 	}
-	return p.pushed(t.String(), p.digest()), nil
+	pushed := p.pushed(t.String(), p.digest())
+	pushed.Namespace = t.namespace
+	return pushed, nil
 }
 
 func (o *storeOptions) upload(ctx context.Context, client *store.Client, t storeTarget, p *plugin) (store.TaggedModule, error) {

@@ -22,8 +22,8 @@ type WasmPluginSpecApplyConfiguration struct {
 	// sha256 pins the module, 64 lower-case hex digits. For oci it is the digest of the image's manifest, for http(s) of
 	// the module itself after unpacking, both as in Istio's own WasmPlugin.
 	SHA256 *string `json:"sha256,omitempty"`
-	// imagePullPolicy says when a proxy fetches the module again: IfNotPresent keeps what it has, Always fetches again
-	// after every change of the spec. Default: Always for an oci url with the tag latest or none, otherwise IfNotPresent.
+	// imagePullPolicy says when it is looked up what a tag means: IfNotPresent once, Always after every change of the spec
+	// and again and again. Default: Always for an oci url with the tag latest or none, otherwise IfNotPresent.
 	ImagePullPolicy *apiv1alpha1.ImagePullPolicy `json:"imagePullPolicy,omitempty"`
 	// imagePullSecret names a Secret of type kubernetes.io/dockerconfigjson in this namespace. The operator pulls with
 	// it; it is copied nowhere.
