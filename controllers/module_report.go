@@ -30,9 +30,6 @@ func judgeModule(module resolvedModule, observation *status.Observation) {
 		problem := "the plugin doesn't start: " + module.Refusal.Words()
 		observation.ModuleResolved = status.NotResolved(wasmv1alpha1.ReasonModuleRejected, problem, stands, false)
 	}
-	if !stands && len(observation.EnvoyFilters) > 0 {
-		observation.Applied = status.SwitchedOff(observation.Applied.Reason)
-	}
 }
 
 // moduleNotes are the sentences about a module that is there.

@@ -5,10 +5,12 @@ package controllers
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
+	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
 	"github.com/solarmesh/wasmplugin-operator/internal/status"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
 )
@@ -17,11 +19,9 @@ import (
 func (r *WasmPluginReconciler) notAccepted(ctx context.Context, plugin resolvedPlugin, problem error, children apply.Children,
 	observation status.Observation,
 ) (status.Observation, later, error) {
-	err := r.keep(ctx, plugin, nil, children, &observation)
+	verdict, err := r.keep(ctx, plugin, nil, children, &observation)
 	observation.Accepted, observation.Applied = rejection(problem, observation.Stands()), status.NotApplied(observation.Stands())
-	if !observation.Stands() && len(observation.EnvoyFilters) > 0 {
-		observation.Applied = status.SwitchedOff(observation.Applied.Reason)
-	}
+	observation.Applied = kept(verdict, observation)
 	if r.Modules != nil {
 		observation.ModuleResolved = status.NotLookedAt()
 	}
@@ -32,21 +32,35 @@ func (r *WasmPluginReconciler) notAccepted(ctx context.Context, plugin resolvedP
 func (r *WasmPluginReconciler) withoutModule(ctx context.Context, plugin resolvedPlugin, pair translate.Pair, children apply.Children,
 	observation status.Observation,
 ) (status.Observation, later, error) {
-	err := r.keep(ctx, plugin, &pair, children, &observation)
+	verdict, err := r.keep(ctx, plugin, &pair, children, &observation)
 	judgeModule(plugin.module, &observation)
+	observation.Applied = kept(verdict, observation)
 	return observation, later{}, err
+}
+
+// kept is what is said of EnvoyFilters that are not those of the spec, by the verdict on switching them off.
+func kept(verdict status.Verdict, observation status.Observation) status.Verdict {
+	switch {
+	case verdict.Status == metav1.ConditionFalse:
+		return verdict
+	case !observation.Stands() && len(observation.EnvoyFilters) > 0:
+		return status.SwitchedOff(observation.Applied.Reason)
+	default:
+		return observation.Applied
+	}
 }
 
 // keep holds up nobody, and switches off what is to be off. It returns an error only where trying again may help.
 func (r *WasmPluginReconciler) keep(ctx context.Context, plugin resolvedPlugin, pair *translate.Pair, children apply.Children,
 	observation *status.Observation,
-) error {
+) (status.Verdict, error) {
 	r.Rollouts.endTurn(client.ObjectKeyFromObject(plugin.Plugin))
 	err := r.switchOff(ctx, plugin, pair, children)
 	observation.EnvoyFilters = children.Standing(plugin.owner)
-	observation.Untouched = err != nil || !r.canSwitchOff(plugin)
-	_, err = applied(err, plugin)
-	return err
+	off := r.canSwitchOff(plugin)
+	observation.Untouched = err != nil || !off
+	observation.Silent = err == nil && (off || plugin.Plugin.Status.Activation.State == wasmv1alpha1.StateOff)
+	return applied(err, plugin)
 }
 
 // canSwitchOff says whether the plugin is to be off, and can be. A network filter can't (checkActivation): its connections
@@ -62,14 +76,27 @@ func (r *WasmPluginReconciler) switchOff(ctx context.Context, plugin resolvedPlu
 	if !r.canSwitchOff(plugin) {
 		return nil
 	}
-	var err error
-	if pair == nil {
-		err = apply.SilenceStanding(ctx, r.Client, r.Live, plugin.owner, children)
-	} else {
-		err = apply.Silence(ctx, r.Client, plugin.owner, *pair, children)
-	}
-	if err != nil {
+	if err := r.silence(ctx, plugin.owner, pair, children); err != nil {
 		return err
 	}
+	if r.Rollouts != nil {
+		r.Rollouts.Proxies.Forget(proxies.Key{NamespacedName: client.ObjectKeyFromObject(plugin.Plugin), Canary: true})
+	}
 	return apply.Withdraw(ctx, r.Client, plugin.owner, translate.CanaryRoles, nil, children)
+}
+
+// silence takes what is in force out of the filter chains, of which the proxies' acknowledgements of what is delivered don't
+// tell.
+func (r *WasmPluginReconciler) silence(ctx context.Context, owner apply.Owner, pair *translate.Pair, children apply.Children) error {
+	before := children[wasmv1alpha1.EnvoyFilterFilter]
+	var err error
+	if pair == nil {
+		err = apply.SilenceStanding(ctx, r.Client, r.Live, owner, children)
+	} else {
+		err = apply.Silence(ctx, r.Client, owner, *pair, children)
+	}
+	if r.Rollouts != nil && children[wasmv1alpha1.EnvoyFilterFilter] != before {
+		r.Rollouts.Proxies.Silenced(proxies.Key{NamespacedName: client.ObjectKeyFromObject(owner)})
+	}
+	return err
 }

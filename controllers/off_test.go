@@ -17,6 +17,9 @@ func TestOffThoughRefused(t *testing.T) {
 	w.inForce()
 	w.offThoughRefused()
 	w.quiet("off")
+	if len(w.proxies.silenced) != 1 {
+		t.Errorf("%d times the proxies are to change", len(w.proxies.silenced))
+	}
 	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
 		t.Errorf("it is %s: %v", w.status.Activation.State, spec)
 	}
@@ -45,6 +48,9 @@ func TestOffThoughNotAccepted(t *testing.T) {
 	w.plugin.Generation++
 	w.step("off", "EnvoyFilter auth-filter")
 	w.quiet("off")
+	if len(w.proxies.silenced) != 1 {
+		t.Errorf("%d times the proxies are to change", len(w.proxies.silenced))
+	}
 	after, _ := w.specs["auth-filter"].(map[string]any)
 	if after["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
 		t.Errorf("it is %s: %v", w.status.Activation.State, after)
@@ -59,8 +65,9 @@ func TestOffThoughNotAccepted(t *testing.T) {
 	w.plugin.Spec.Activation.Mode = ""
 	w.plugin.Generation++
 	w.quiet("on, and still not accepted")
-	if w.status.Activation.State != wasmv1alpha1.StateOff {
-		t.Errorf("it is %s", w.status.Activation.State)
+	accepted, applied = w.condition(wasmv1alpha1.ConditionAccepted), w.condition(wasmv1alpha1.ConditionApplied)
+	if w.status.Activation.State != wasmv1alpha1.StateOff || strings.Contains(accepted.Message, "stays in effect") || !strings.Contains(applied.Message, "switched off") {
+		t.Errorf("it is %s: %s %s", w.status.Activation.State, accepted.Message, applied.Message)
 	}
 	w.plugin.Spec.Rules.Raw = []byte(`{"basic_auth_rules":[{"credentials":["ok:test"]}]}`)
 	w.plugin.Generation++

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/proxies"
@@ -64,17 +65,26 @@ func (s *roll) rejected() (string, error) {
 }
 
 // quoted is what Envoy repeats of a configuration; the names of plugins and listeners stand without quotes.
-var quoted = regexp.MustCompile(`"(?:\\.|[^"\\])*"?`)
+var quoted = regexp.MustCompile(`(?s)"(?:\\.|[^"\\])*"?`)
 
 // blockedOf is as rejectionsOf, of what refuses something else: what is a credential there isn't known here.
 func (s *roll) blockedOf(found []proxies.Rejection) []rollout.Rejection {
-	return s.told(found, func(words string) string { return s.Mask(quoted.ReplaceAllString(words, `"***"`)) })
+	return s.told(found, s.maskOthers)
 }
 
-// rejectionsOf bounds what is told, and masks what may be a credential: Envoy repeats a plugin's words.
+// rejectionsOf bounds what is told, and masks what may be a credential: Envoy repeats a plugin's words. Which don't name this
+// plugin may be of something else in the same push.
 func (s *roll) rejectionsOf(found []proxies.Rejection) []rollout.Rejection {
-	return s.told(found, s.Mask)
+	names := slices.Concat(s.pair.Expectation.Names, s.trial.Expectation.Names, s.canary.Expectation.Names)
+	return s.told(found, func(words string) string {
+		if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(words, name) }) {
+			return s.Mask(words)
+		}
+		return s.maskOthers(words)
+	})
 }
+
+func (s *roll) maskOthers(words string) string { return s.Mask(quoted.ReplaceAllString(words, `"***"`)) }
 
 func (*roll) told(found []proxies.Rejection, mask func(string) string) []rollout.Rejection {
 	rejections := make([]rollout.Rejection, 0, min(len(found), maxRejections))

@@ -175,7 +175,7 @@ func memoryText(memory any) (string, error) {
 // act does what was decided, and then takes away what has had its time.
 func (r *WasmPluginReconciler) act(ctx context.Context, step *roll) error {
 	if step.decision.Silence {
-		if err := apply.Silence(ctx, r.Client, step.owner, step.pair, step.children); err != nil {
+		if err := r.silence(ctx, step.owner, &step.pair, step.children); err != nil {
 			return err
 		}
 	}

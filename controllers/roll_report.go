@@ -27,7 +27,7 @@ func (r *WasmPluginReconciler) rollOut(ctx context.Context, plugin resolvedPlugi
 		return observation, later{}, err
 	}
 	logf.FromContext(ctx).V(1).Info("Rolling out", "action", step.decision.Action, "phase", step.decision.Phase, "matched", step.matched,
-		"trial", step.state.Trial, "onTrial", step.onTrial, "inForce", step.inForce)
+		"trial", step.state.Trial, "onTrial", proxyCounts(step.onTrial), "inForce", proxyCounts(step.inForce))
 	if err = r.act(ctx, step); err != nil && !standingTrial(children).Exists {
 		// Who can't write its trial holds up nobody.
 		r.Rollouts.endTurn(step.key.NamespacedName)

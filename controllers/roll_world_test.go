@@ -32,6 +32,7 @@ type fakeProxies struct {
 	uncounted       bool
 	followed        map[proxies.Key]translate.Expectation
 	forgottenTrials int
+	silenced        []proxies.Key
 }
 
 func (f *fakeProxies) Follow(key proxies.Key, expectation translate.Expectation) proxies.Report {
@@ -61,6 +62,8 @@ func (f *fakeProxies) Counted(proxies.Key) (map[string]proxies.Counts, bool) {
 }
 
 func (f *fakeProxies) Unread() []string { return f.unread }
+
+func (f *fakeProxies) Silenced(key proxies.Key) { f.silenced = append(f.silenced, key) }
 
 func (f *fakeProxies) Refused() bool { return f.refused }
 

@@ -20,6 +20,7 @@ import (
 type ProxyObserver interface {
 	Follow(key proxies.Key, expectation translate.Expectation) proxies.Report
 	Forget(key proxies.Key)
+	Silenced(key proxies.Key)
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
 	Counted(key proxies.Key) (counts map[string]proxies.Counts, asked bool)
 	Unread() []string

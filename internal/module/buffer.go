@@ -72,29 +72,20 @@ func (b *buffer) digest() string {
 	return sha256Prefix + hex.EncodeToString(b.hash.Sum(nil))
 }
 
-// content joins the chunks, and forgets them.
-func (b *buffer) content() ([]byte, error) {
-	if err := b.memory.takeBriefly(b.namespace, b.size); err != nil {
-		return nil, err
-	}
-	whole := make([]byte, 0, b.size)
-	for i, chunk := range b.chunks {
-		whole = append(whole, chunk...)
-		b.chunks[i] = nil
-	}
-	b.release()
-	b.taken = b.size
-	return whole, nil
-}
-
-// module is the result, which takes its memory until it is released.
-func (b *buffer) module(facts Facts) (*Module, error) {
-	content, err := b.content()
-	if err != nil {
-		return nil, err
-	}
+// module joins the chunks, and forgets them. The result takes its memory until it is released.
+func (b *buffer) module(facts Facts) *Module {
+	var whole []byte
+	b.memory.join(b.namespace, b.size, func() {
+		whole = make([]byte, 0, b.size)
+		for i, chunk := range b.chunks {
+			whole = append(whole, chunk...)
+			b.chunks[i] = nil
+		}
+		b.release()
+		b.taken = b.size
+	})
 	facts.Digest, facts.Size = b.digest(), b.size
-	return &Module{Facts: facts, Content: content, release: b.release}, nil
+	return &Module{Facts: facts, Content: whole, release: b.release}
 }
 
 // release gives the memory back to others.

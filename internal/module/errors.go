@@ -48,7 +48,7 @@ const (
 	// InvalidTrustRoot means that identities are to be checked against a trust root that is missing, or is none. No server
 	// was asked.
 	InvalidTrustRoot Kind = "InvalidTrustRoot"
-	// Busy means that too much is being fetched already, of this host or altogether.
+	// Busy means that too much is being fetched already, of this host, for this namespace or altogether.
 	Busy Kind = "Busy"
 )
 

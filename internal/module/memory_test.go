@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/iotest"
 )
@@ -113,6 +114,41 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}
 	_, err := memory.Read("shop", bytes.NewReader(make([]byte, mib+1)))
 	wantKind(t, err, TooLarge)
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = memory.Read("shop", io.MultiReader(bytes.NewReader(make([]byte, mib)), panicking{}))
+		t.Error("a panic is swallowed")
+	}()
+	if held := memory.Held(); held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("of a module") }
+
+// TestJoiningNeedsNoLuck: where all may be taken by what is read, each download ends in a module.
+func TestJoiningNeedsNoLuck(t *testing.T) {
+	memory := NewMemory(Limits{Module: 4 * mib, InFlight: 1})
+	content := ofSize(three)
+	var group sync.WaitGroup
+	for _, namespace := range []string{"shop", "bank", "post"} {
+		group.Go(func() {
+			for done := 0; done < 10; {
+				read, err := memory.Read(namespace, bytes.NewReader(content))
+				switch {
+				case err == nil && bytes.Equal(read.Content, content):
+					done++
+				case KindOf(err) != Busy:
+					t.Errorf("%v", err)
+					return
+				}
+				read.Release()
+			}
+		})
+	}
+	group.Wait()
 	if held := memory.Held(); held != 0 {
 		t.Errorf("%d bytes are held", held)
 	}

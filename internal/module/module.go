@@ -79,26 +79,22 @@ func (f *Fetcher) Close() {
 // Fetch gets a module and checks it. pullSecret is the content of a Secret of type kubernetes.io/dockerconfigjson, nil for
 // none; http(s) references don't use it. The module takes memory until its Release. Every error but that of a context that
 // was cancelled is an *Error.
-func (f *Fetcher) Fetch(ctx context.Context, ref Reference, pullSecret []byte) (*Module, error) {
-	var module *Module
-	err := f.within(ctx, ref, func(ctx context.Context) error {
-		content := newBuffer(f.options.Limits.Module, f.memory, ref.namespace)
-		facts, err := f.read(ctx, ref, pullSecret, content)
-		if err == nil {
-			module, err = content.module(facts)
-		}
-		if err == nil {
-			module.ABI, err = Inspect(module.Content)
-		}
+func (f *Fetcher) Fetch(ctx context.Context, ref Reference, pullSecret []byte) (module *Module, err error) {
+	var held *Module
+	defer func() { held.Release() }()
+	err = f.within(ctx, ref, func(ctx context.Context) error {
+		read, err := f.memory.collect(ref.namespace, func(content *buffer) (Facts, error) { return f.read(ctx, ref, pullSecret, content) })
 		if err != nil {
-			content.release()
+			return err
 		}
+		held = read
+		held.ABI, err = Inspect(held.Content)
 		return err
 	})
 	if err != nil {
-		module.Release()
 		return nil, err
 	}
+	module, held = held, nil
 	return module, nil
 }
 

@@ -5,7 +5,6 @@ package proxies
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -51,7 +50,7 @@ func CountOver(client *http.Client) func(context.Context, Proxy) (Counts, error)
 		if response.StatusCode != http.StatusOK {
 			return Counts{}, fmt.Errorf("proxy %s answers %s", proxy.ID, response.Status)
 		}
-		return parseCounts(io.LimitReader(response.Body, countLimit))
+		return parseCounts(response.Body)
 	}
 }
 

@@ -60,6 +60,8 @@ func TestCountOver(t *testing.T) {
 	}
 	for name, bad := range map[string]func(){
 		"garbage":       func() { answer = "<html>" },
+		"a page":        func() { answer = "<p>no such page\n{\"code\": 404}" },
+		"too much":      func() { answer = strings.Repeat("other_total{a=\"b\"} 1\n", countLimit/20) },
 		"not found":     func() { status = http.StatusNotFound },
 		"nobody":        server.Close,
 		"no address":    func() { proxy.Statistics = "" },

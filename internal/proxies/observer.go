@@ -65,8 +65,9 @@ type istiod struct {
 	cancel context.CancelFunc
 	// poke makes the next poll come as soon as it may.
 	poke chan struct{}
-	// asked is the proxy of which it was asked last what it sends it.
-	asked string
+	// asked is with which poll it was asked last what it sends a proxy, of those that wait; polls counts those that succeeded.
+	asked map[string]int
+	polls int
 	// last is the last poll that succeeded, problem why there was none since failing; empty where there was.
 	last    *Poll
 	problem string
@@ -114,8 +115,12 @@ func (o *Observer) Follow(key Key, expectation translate.Expectation) Report {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	track := o.tracks[key]
-	if track == nil || !same(track.Expectation, expectation) {
+	if track != nil && !key.Trial && track.Expectation.Filter != expectation.Filter {
+		o.move(track, expectation.Filter)
+	}
+	if before := track; before == nil || !same(before.Expectation, expectation) {
 		track = o.newTrack(key, expectation)
+		track.inherit(before)
 	}
 	report := o.report(track)
 	o.told[key] = report
@@ -136,6 +141,22 @@ func (o *Observer) newTrack(key Key, expectation translate.Expectation) *Track {
 		wake(istiod.poke)
 	}
 	return track
+}
+
+// Silenced takes in that a plugin was taken out of the filter chains, so that it isn't known to run when it comes back.
+func (o *Observer) Silenced(key Key) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if track := o.tracks[key]; track != nil {
+		o.move(track, "")
+	}
+}
+
+func (o *Observer) move(track *Track, filter string) {
+	track.Move(filter, o.Now())
+	for _, istiod := range o.istiods {
+		wake(istiod.poke)
+	}
 }
 
 func same(a, b translate.Expectation) bool {

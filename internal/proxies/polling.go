@@ -3,6 +3,7 @@
 package proxies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,10 @@ func (o *Observer) follow(ctx context.Context, i *istiod) {
 			interval = dense
 		}
 		least := dense
-		if poll != nil && poll.said.adsz+len(poll.said.syncz) > light {
+		switch {
+		case err != nil:
+			least = max(least, 2*took) // it may be in need of a pause
+		case poll.said.adsz+len(poll.said.syncz) > light:
 			least = max(least, 10*took)
 		}
 		if wait(ctx, nil, least-took) {
@@ -195,32 +199,35 @@ func (o *Observer) take(ctx context.Context, i *istiod, poll *Poll, err error) [
 			asked.empty = o.emptySince(asked)
 		}
 	}
-	wanted := map[string]bool{}
+	waiting, wanted := map[string]int{}, map[string]bool{}
 	for _, track := range o.tracks {
 		if nothingNew && !track.pending(poll.At, math.MaxInt64) {
 			continue
 		}
+		asked := track.Observe(*poll)
+		for _, proxy := range asked {
+			waiting[proxy] = i.asked[proxy]
+		}
 		// Of a few is enough: pushes are numbered, so what one has taken tells of the others.
-		for _, proxy := range next(track.Observe(*poll), i.asked, askedEach) {
+		for _, proxy := range longestAgo(asked, i.asked, askedEach) {
 			wanted[proxy] = true
 		}
 	}
-	ask := next(slices.Collect(maps.Keys(wanted)), i.asked, maxAsked)
-	if len(ask) > 0 {
-		i.asked = ask[len(ask)-1]
+	ask := longestAgo(slices.Collect(maps.Keys(wanted)), i.asked, maxAsked)
+	i.polls++
+	for _, proxy := range ask {
+		waiting[proxy] = i.polls
 	}
+	i.asked = waiting
 	return ask
 }
 
-// next are so many names at the most, in turn: they begin after the last one that had its turn.
-func next(names []string, last string, most int) []string {
-	slices.Sort(names)
-	begin, found := slices.BinarySearch(names, last)
-	if found {
-		begin++
-	}
-	names = slices.Concat(names[begin:], names[:begin])
-	return names[:min(len(names), most)]
+// longestAgo are so many proxies at the most, those first that were never asked, or longest ago.
+func longestAgo(proxies []string, asked map[string]int, most int) []string {
+	slices.SortFunc(proxies, func(a, b string) int {
+		return cmp.Or(cmp.Compare(asked[a], asked[b]), cmp.Compare(a, b))
+	})
+	return proxies[:min(len(proxies), most)]
 }
 
 func (o *Observer) failed(ctx context.Context, i *istiod, err error) {

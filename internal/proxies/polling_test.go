@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,34 +14,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func TestNext(t *testing.T) {
-	names := []string{"c", "a", "d", "b"}
-	tests := []struct {
-		last string
-		most int
-		want string
-	}{
-		{"", 2, "ab"}, {"b", 2, "cd"}, {"c", 2, "da"}, {"d", 2, "ab"}, {"bb", 2, "cd"}, {"x", 2, "ab"}, {"b", 9, "cdab"}, {"", 0, ""},
-	}
-	for _, test := range tests {
-		if got := strings.Join(next(slices.Clone(names), test.last, test.most), ""); got != test.want {
-			t.Errorf("%d after %q: %q, want %q", test.most, test.last, got, test.want)
+func TestLongestAgo(t *testing.T) {
+	asked := map[string]int{"a": 3, "b": 1, "c": 2}
+	for most, want := range map[int]string{0: "", 1: "d", 2: "db", 3: "dbc", 9: "dbca"} {
+		if got := strings.Join(longestAgo([]string{"a", "b", "c", "d"}, asked, most), ""); got != want {
+			t.Errorf("%d: %q, want %q", most, got, want)
 		}
-	}
-	if got := next(nil, "a", 2); len(got) != 0 {
-		t.Errorf("of none: %v", got)
 	}
 }
 
-// TestAllProxiesAreAsked in turn, also where istiod never says what it sends to those that come first.
+// TestAllProxiesAreAsked in turn, also where istiod never says what it sends to those that come first, and whatever else is
+// asked.
 func TestAllProxiesAreAsked(t *testing.T) {
-	const proxies = 3*maxAsked + 1
+	const proxies = 3 * maxAsked
 	w, asked := newWatch(t), map[string]bool{}
 	var connections, states []string
 	for i := range proxies {
-		id := fmt.Sprintf("gw-%02d.shop", i)
-		connections, states = append(connections, connectionOf(id+"-1", ours)), append(states, stateOf(id, "router"))
-		w.Follow(Key{NamespacedName: types.NamespacedName{Namespace: "shop", Name: id}}, ourExpectation(t))
+		id, label := fmt.Sprintf("gw-%02d.shop", i), fmt.Sprintf("gw-%d", max(i-2, 0)) // the first plugin has three
+		connections = append(connections, strings.Replace(connectionOf(id+"-1", ours), `"istio": "gateway"`, `"istio": "`+label+`"`, 1))
+		states = append(states, stateOf(id, "router"))
+		expected := ourExpectation(t)
+		expected.Reach.Labels = map[string]string{"istio": label}
+		w.Follow(Key{NamespacedName: types.NamespacedName{Namespace: "shop", Name: label}}, expected)
 	}
 	w.asker.says(connections, states)
 	w.asker.dumpErr = &StatusError{Code: http.StatusNotFound}
@@ -55,8 +48,8 @@ func TestAllProxiesAreAsked(t *testing.T) {
 			asked[proxy] = true
 		}
 	}
-	if len(asked) != proxies {
-		t.Errorf("asks of %d of %d", len(asked), proxies)
+	if len(asked) != proxies || len(w.istiod.asked) != proxies {
+		t.Errorf("asks of %d of %d, and remembers %d", len(asked), proxies, len(w.istiod.asked))
 	}
 }
 

@@ -52,7 +52,7 @@ func (t *Track) Report(now time.Time) Report {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.proxies)) {
 		p := t.proxies[id]
-		if p.state.open() {
+		if p.open() {
 			report.Waited = max(report.Waited, now.Sub(p.since))
 		}
 		report.add(id, p)
@@ -69,14 +69,19 @@ func (r *Report) add(id string, p *progress) {
 	if p.plugins > r.Plugins {
 		r.Fullest, r.Plugins = id, p.plugins
 	}
-	switch p.state {
-	case programmed:
+	runs := p.state == programmed || p.state == uncertain
+	switch {
+	case runs && p.moving && p.held != "":
+		r.Blocked = append(r.Blocked, Rejection{id, p.held})
+	case runs && p.moving:
+		r.Waiting = append(r.Waiting, id)
+	case p.state == programmed:
 		r.Programmed++
-	case uncertain:
+	case p.state == uncertain:
 		r.Uncertain++
-	case rejected:
+	case p.state == rejected:
 		r.Rejections = append(r.Rejections, Rejection{id, p.message})
-	case blocked:
+	case p.state == blocked:
 		r.Blocked = append(r.Blocked, Rejection{id, p.message})
 	default:
 		r.Waiting = append(r.Waiting, id)

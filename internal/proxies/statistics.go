@@ -48,8 +48,10 @@ type counters struct {
 	istioCounts   bool
 }
 
-func parseCounts(text io.Reader) (Counts, error) {
+// parseCounts reads statistics up to countLimit: some of them tell nothing.
+func parseCounts(answer io.Reader) (Counts, error) {
 	var c counters
+	text := &io.LimitedReader{R: answer, N: countLimit + 1}
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
@@ -59,6 +61,9 @@ func parseCounts(text io.Reader) (Counts, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return Counts{}, fmt.Errorf("read a proxy's statistics: %w", err)
+	}
+	if text.N == 0 {
+		return Counts{}, fmt.Errorf("read a proxy's statistics: they are longer than %d bytes", countLimit)
 	}
 	if err := c.parse(); err != nil {
 		return Counts{}, err
@@ -71,11 +76,14 @@ func parseCounts(text io.Reader) (Counts, error) {
 
 // take keeps a line that is wanted, for the next part.
 func (c *counters) take(line []byte) error {
-	name, _, labelled := bytes.Cut(line, []byte("{"))
-	switch {
-	case len(line) == 0 || line[0] == '#':
+	if len(line) == 0 || line[0] == '#' {
 		return nil
-	case !labelled && bytes.IndexByte(line, ' ') < 0:
+	}
+	name := line
+	if end := bytes.IndexAny(line, "{ \t"); end >= 0 {
+		name = line[:end]
+	}
+	if !model.LegacyValidation.IsValidMetricName(string(name)) {
 		return fmt.Errorf("read a proxy's statistics: %.40q is no line of them", line)
 	}
 	switch string(name) {

@@ -48,6 +48,9 @@ type Track struct {
 	proxies map[string]*progress
 	// since is, for each istiod, the first push that is known to have carried it.
 	since map[string]string
+	// moved is when the filter chains were to change, unmoved the listeners that proxies had been sent by then.
+	moved   time.Time
+	unmoved map[string]string
 	// told says that the last report was told as it is; unsaid is its part of Report.Unread.
 	told   bool
 	unsaid []string
@@ -86,7 +89,7 @@ func (t *Track) Observe(poll Poll) []string {
 // pending says that a proxy may yet answer, since some time at the most.
 func (t *Track) pending(now time.Time, most time.Duration) bool {
 	for _, p := range t.proxies {
-		if (p.missed || p.state.open()) && now.Sub(p.since) < most {
+		if (p.missed || p.open()) && now.Sub(p.since) < most {
 			return true
 		}
 	}
@@ -120,6 +123,7 @@ func (t *Track) progressOf(proxy Proxy, poll Poll) *progress {
 		t.proxies[proxy.ID] = p
 	}
 	p.istiod, p.connected, p.plugins = poll.Istiod, proxy.ConnectedAt, proxy.Plugins
+	t.followMove(p, proxy, poll.At)
 	return p
 }
 

@@ -77,6 +77,7 @@ func (w *work) verdict(ctx context.Context, id string, request drystart.Request)
 		if err := w.load(ctx); err != nil {
 			return verdict{}, err
 		}
+		w.endTurn() // those whose turn it is to be started may need one
 	}
 	if err := w.checking.Acquire(ctx, 1); err != nil {
 		return verdict{}, err

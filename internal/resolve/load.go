@@ -22,19 +22,18 @@ func (w *work) load(ctx context.Context) error {
 		return err
 	}
 	found := w.outcome.Module
-	read, held, err := w.read(ctx, w.pinned())
+	read, err := w.read(ctx, w.pinned())
 	switch {
 	case err != nil:
 		return err
 	case read.Digest != found.Digest:
-		held.Release()
 		return &Failure{
 			Reason:  string(module.DigestMismatch),
 			Message: fmt.Sprintf("%s: the server's module is another one by now (%s, it was %s); the one in effect can't be had again", found.Source, read.Digest, found.Digest),
 		}
 	}
-	w.held = held
-	w.cache.Put(w.Namespace, found.Digest, held.Content)
+	w.held, w.reading = w.reading, nil
+	w.cache.Put(w.Namespace, found.Digest, w.held.Content)
 	return nil
 }
 

@@ -67,19 +67,20 @@ func (o Origin) moves() bool {
 	return !o.reference.Pinned()
 }
 
-// read is a module with its bytes, to be released.
-func (w *work) read(ctx context.Context, origin Origin) (Module, *module.Module, error) {
+// read reads a module.
+func (w *work) read(ctx context.Context, origin Origin) (Module, error) {
 	if origin.Stored() {
 		return w.readStored(ctx, origin)
 	}
 	secret, err := w.secret(ctx)
 	if err != nil {
-		return Module{}, nil, err
+		return Module{}, err
 	}
 	fetched, err := w.fetcher.Fetch(ctx, origin.reference.For(w.Namespace), secret)
 	if err != nil {
-		return Module{}, nil, err
+		return Module{}, err
 	}
+	w.reading = fetched
 	metrics.ModuleBytes.WithLabelValues(origin.kind()).Add(float64(fetched.Size))
 	found := Module{
 		Digest: fetched.Digest, Manifest: fetched.ManifestDigest, Source: fetched.Source, Size: fetched.Size, ABI: fetched.ABI,
@@ -87,29 +88,24 @@ func (w *work) read(ctx context.Context, origin Origin) (Module, *module.Module,
 	if fetched.ResolvedDigest != fetched.ManifestDigest {
 		found.Resolved = fetched.ResolvedDigest
 	}
-	return found, fetched, nil
+	return found, nil
 }
 
 // readStored reads a module that was uploaded into the store.
-func (w *work) readStored(ctx context.Context, origin Origin) (Module, *module.Module, error) {
+func (w *work) readStored(ctx context.Context, origin Origin) (Module, error) {
 	digest, err := w.tagDigest(ctx, origin)
 	if err != nil {
-		return Module{}, nil, err
+		return Module{}, err
 	}
 	content, err := w.store.Tagged(ctx, w.Namespace, origin.name, digest)
 	if err != nil {
-		return Module{}, nil, storeFailure(err)
+		return Module{}, storeFailure(err)
 	}
-	held, err := w.hold(content)
-	if err != nil {
-		return Module{}, nil, storeFailure(err)
+	if w.reading, err = w.hold(content); err != nil {
+		return Module{}, storeFailure(err)
 	}
-	abi, err := module.Inspect(held.Content)
-	if err != nil {
-		held.Release()
-		return Module{}, nil, err
-	}
-	return Module{Digest: digest, Source: storeScheme + origin.name + "@" + digest, Size: held.Size, ABI: abi}, held, nil
+	abi, err := module.Inspect(w.reading.Content)
+	return Module{Digest: digest, Source: storeScheme + origin.name + "@" + digest, Size: w.reading.Size, ABI: abi}, err
 }
 
 func (w *work) tagDigest(ctx context.Context, origin Origin) (string, error) {
@@ -165,11 +161,11 @@ func (w *work) secret(ctx context.Context) ([]byte, error) {
 	return w.PullSecret(ctx)
 }
 
-// storeFailure is that of the operator's own store. Only what isn't there is the user's to mend, and for what is Busy the
-// store can do nothing.
+// storeFailure is that of the operator's own store. Only what isn't there is the user's to mend, and what the module is the
+// store can't help.
 func storeFailure(err error) error {
 	switch {
-	case module.KindOf(err) == module.Busy:
+	case module.KindOf(err) != "":
 		return err
 	case store.KindOf(err) == store.NotFound:
 		return &Failure{Reason: string(module.NotFound), Message: err.Error()}

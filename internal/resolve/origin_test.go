@@ -46,7 +46,11 @@ func TestUploadedFails(t *testing.T) {
 		reason    string
 		temporary bool
 	}{
-		"no such tag":       {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.NotFound} }, "NotFound", false},
+		"no such tag": {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.NotFound} }, "NotFound", false},
+		"too large": {func(b *bench) {
+			b.memory = module.NewMemory(module.Limits{Module: 10})
+			b.restart()
+		}, "TooLarge", false},
 		"down":              {func(b *bench) { b.errs["tag"] = &store.Error{Kind: store.Unreachable} }, "StoreUnavailable", true},
 		"down between both": {func(b *bench) { b.errs["read"] = &store.Error{Kind: store.Unreachable} }, "StoreUnavailable", true},
 		"gone between both": {func(b *bench) { b.errs["read"] = &store.Error{Kind: store.NotFound} }, "NotFound", false},

@@ -16,7 +16,7 @@ const (
 	mostOfNamespace = 16
 )
 
-// turns bound how many modules are read, and so held in memory, at a time: of all namespaces, and of each.
+// turns bound how many modules are read at a time: of all namespaces, and of each.
 type turns struct {
 	all *semaphore.Weighted
 

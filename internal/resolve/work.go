@@ -15,8 +15,9 @@ type work struct {
 	*Resolver
 	Request
 	outcome Outcome
-	// held is the module, where its bytes are at hand. leave ends the turn that was taken to read it.
-	held  *module.Module
+	// held is the outcome's module, where its bytes are at hand, reading one that was read and needn't become it.
+	held, reading *module.Module
+	// leave ends the turn that was taken to read.
 	leave func()
 }
 
@@ -34,7 +35,7 @@ func (w *work) run(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	// What waits for its turn to be started is kept on disk.
+	// What waits for its turn to be started is on disk, if there is room.
 	w.letGo()
 	return w.check(ctx)
 }
@@ -47,13 +48,19 @@ func (w *work) takeTurn(ctx context.Context) (err error) {
 	return err
 }
 
-// letGo ends the turn, and with it the right to hold a module in memory.
+// letGo ends the turn, and gives back the memory.
 func (w *work) letGo() {
+	w.endTurn()
+	w.held.Release()
+	w.reading.Release()
+	w.held, w.reading = nil, nil
+}
+
+func (w *work) endTurn() {
 	if w.leave != nil {
 		w.leave()
 	}
-	w.held.Release()
-	w.held, w.leave = nil, nil
+	w.leave = nil
 }
 
 // find takes the module that is known, or reads one.
@@ -102,23 +109,21 @@ func (w *work) readNew(ctx context.Context, origin Origin) error {
 	if _, err := w.policy(ctx); err != nil {
 		return err
 	}
-	found, held, err := w.read(ctx, origin)
+	found, err := w.read(ctx, origin)
 	if err != nil {
 		return err
 	}
 	if found.VerifiedBy, err = w.verify(ctx, origin, found); err != nil {
-		held.Release()
 		return err
 	}
 	found.Request = w.ID
 	w.recent.add(w.Namespace, found)
 	if found.Digest == w.Known.Digest && w.Known.Request == w.ID {
 		// Read again, and still the same.
-		w.outcome.Module, w.held = w.Known, held
-		return nil
+		found = w.Known
 	}
-	w.outcome.Module, w.held = found, held
-	w.cache.Put(w.Namespace, found.Digest, held.Content)
+	w.outcome.Module, w.held, w.reading = found, w.reading, nil
+	w.cache.Put(w.Namespace, found.Digest, w.held.Content)
 	return nil
 }
 
@@ -167,7 +172,7 @@ func (w *work) deliver(ctx context.Context) error {
 			found.Capability = store.NewCapability()
 		}
 	}
-	// What many plugins lost at once is put back one after the other.
+	// What many plugins lost at once is put back by a few at a time.
 	if err := w.takeTurn(ctx); err != nil {
 		return err
 	}

@@ -41,11 +41,19 @@ func Mask(text string, fromSecrets [][]byte, open ...[]byte) string {
 	return without(text, maps.Keys(forms))
 }
 
+// longForm is in bytes.
+const longForm = 256
+
 // without masks all places of all forms. They are found before any is masked: one may begin another, or overlap it.
 func without(text string, forms iter.Seq[string]) string {
 	hidden := make([]bool, len(text))
 	for form := range forms {
-		for begin := 0; ; begin += len(form) {
+		// A form may overlap itself; one that is long is looked for from its end on, lest a text of one letter take long.
+		step := 1
+		if len(form) > longForm {
+			step = len(form)
+		}
+		for begin := 0; ; begin += step {
 			found := strings.Index(text[begin:], form)
 			if found < 0 {
 				break

@@ -41,15 +41,15 @@ type Observation struct {
 	// Mode is the one in effect. Proxies is what is known of them, nil where nobody looks.
 	Mode    wasmv1alpha1.ActivationMode
 	Proxies *Proxies
-	// Untouched: nothing was written, so that what stands is on or off as it was.
-	Untouched bool
+	// Untouched: nothing was written, so that what stands is on or off as it was. Silent: it is off.
+	Untouched, Silent bool
 	// EnvoyFilters stand for the plugin, whatever generation they were rendered from.
 	EnvoyFilters []wasmv1alpha1.EnvoyFilterStatus
 }
 
 // Stands says whether something of an earlier time stays in effect.
 func (o Observation) Stands() bool {
-	return len(o.EnvoyFilters) > 0 && (o.Untouched || o.Mode != wasmv1alpha1.ActivationOff)
+	return len(o.EnvoyFilters) > 0 && !o.Silent
 }
 
 // maxMessage keeps a status small, whoever's words it repeats.

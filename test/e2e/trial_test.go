@@ -159,6 +159,18 @@ var _ = Describe("A change on trial", Ordered, ContinueOnFailure, func() {
 		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation = wasmv1alpha1.Activation{} })
 		s.runs(ctx, "auth", 1)
 		now(ctx, gw.get(protected, ""), unauthorized)
+
+		By("switching it off though its spec can't be rendered")
+		missing := wasmv1alpha1.KeyReference{Name: "missing", Key: "rules"}
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Activation.Mode = wasmv1alpha1.ActivationOff
+			spec.RulesFrom = []wasmv1alpha1.RulesSource{{ConfigMapKeyRef: wasmv1alpha1.RulesKeyReference{KeyReference: missing}}}
+		})
+		eventually(ctx, gw.get(protected, ""), served)
+		Expect(s.becomes(ctx, "auth", wasmv1alpha1.ReasonReferenceNotFound).Status.Activation.State).To(Equal(wasmv1alpha1.StateOff))
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation, spec.RulesFrom = wasmv1alpha1.Activation{}, nil })
+		s.runs(ctx, "auth", 1)
+		now(ctx, gw.get(protected, ""), unauthorized)
 	})
 
 	It("is tried one after the other, and only the guilty one is refused", func(ctx SpecContext) {

@@ -49,9 +49,17 @@ func operatorConfig(ctx context.Context, of *chain.Cluster) *rest.Config {
 func operatorBinary() string     { return filepath.Join(stateDir, "wasmplugin-operator") }
 func operatorKubeconfig() string { return filepath.Join(stateDir, "operator.kubeconfig") }
 
-// launch starts the operator with further flags, of which the last of a name counts.
-func launch(ctx context.Context, flags ...string) *operatorProcess {
+// launch starts the operator with further flags, of which the last of a name counts, and variables (NAME=VALUE).
+func launch(ctx context.Context, more ...string) *operatorProcess {
 	GinkgoHelper()
+	var flags, variables []string
+	for _, one := range more {
+		if strings.HasPrefix(one, "--") {
+			flags = append(flags, one)
+		} else {
+			variables = append(variables, one)
+		}
+	}
 	ports, err := chain.FreePorts(2)
 	Expect(err).NotTo(HaveOccurred())
 	probes, metrics := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
@@ -65,6 +73,7 @@ func launch(ctx context.Context, flags ...string) *operatorProcess {
 			"--metrics-secure=false",
 			"--resolve-modules=false", // specs of modules turn it on
 		}, flags...),
+		Env:     variables,
 		LogFile: filepath.Join(stateDir, "operator.log"),
 		Ready: func(ctx context.Context) error {
 			_, err := chain.Probe{URL: "http://" + probes + "/readyz"}.Until(ctx, chain.Status(http.StatusOK))
