@@ -84,7 +84,9 @@ func (s *roll) rejectionsOf(found []proxies.Rejection) []rollout.Rejection {
 	})
 }
 
-func (s *roll) maskOthers(words string) string { return s.Mask(quoted.ReplaceAllString(words, `"***"`)) }
+func (s *roll) maskOthers(words string) string {
+	return s.Mask(quoted.ReplaceAllString(words, `"***"`))
+}
 
 func (*roll) told(found []proxies.Rejection, mask func(string) string) []rollout.Rejection {
 	rejections := make([]rollout.Rejection, 0, min(len(found), maxRejections))

@@ -96,8 +96,13 @@ func TestFollowNoticesMoves(t *testing.T) {
 		}
 	}
 	moves("as it was", expected, false)
+	expected.Filter = ""
+	moves("known by metadata", expected, false)
 	expected.Filter = "two"
 	moves("another", expected, true)
+	expected.Filter = ""
+	moves("known by metadata, and moving", expected, true)
+	expected.Filter = "two"
 	w.polls(int(unpushed/dense)+1, dense)
 	moves("the same again", expected, false)
 	w.Silenced(key)

@@ -115,8 +115,8 @@ func (o *Observer) Follow(key Key, expectation translate.Expectation) Report {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	track := o.tracks[key]
-	if track != nil && !key.Trial && track.Expectation.Filter != expectation.Filter {
-		o.move(track, expectation.Filter)
+	if track != nil && !key.Trial {
+		o.notice(track, expectation.Filter)
 	}
 	if before := track; before == nil || !same(before.Expectation, expectation) {
 		track = o.newTrack(key, expectation)
@@ -148,7 +148,21 @@ func (o *Observer) Silenced(key Key) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	if track := o.tracks[key]; track != nil {
-		o.move(track, "")
+		o.move(track, silenced)
+	}
+}
+
+// silenced stands for the hash of a half that puts nothing into the filter chains.
+const silenced = "silenced"
+
+// notice takes in which half puts a plugin into the filter chains. What was known by metadata alone says nothing of that.
+func (o *Observer) notice(track *Track, filter string) {
+	switch {
+	case filter == "" || filter == track.Expectation.Filter:
+	case track.Expectation.Filter == "":
+		track.Expectation.Filter = filter
+	default:
+		o.move(track, filter)
 	}
 }
 

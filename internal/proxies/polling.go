@@ -3,12 +3,9 @@
 package proxies
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -178,57 +175,6 @@ func (p *Poll) ask(ctx context.Context, asker Asker, istiod, proxy, connection s
 // other one of that proxy.
 const unsayable = "istiod %s can't say what it sends to proxy %s (%v), as where a WasmPlugin or TrafficExtension of Istio's there has no " +
 	"pluginConfig: give each of them one, such as pluginConfig: {comment: none}"
-
-// take lets the tracks observe a poll, and returns the proxies of which the next one asks what they are sent.
-func (o *Observer) take(ctx context.Context, i *istiod, poll *Poll, err error) []string {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	metrics.IstiodRequests.WithLabelValues(resultOf(err)).Inc()
-	i.denied = resultOf(err) == Denied.Label()
-	if err != nil {
-		o.failed(ctx, i, err)
-		return nil
-	}
-	if i.last == nil || i.problem != "" {
-		i.answering = poll.At
-	}
-	nothingNew := i.said == poll.said
-	i.last, i.problem, i.failing, i.said = poll, "", time.Time{}, poll.said
-	for _, asked := range o.asked {
-		if !asked.answered {
-			asked.empty = o.emptySince(asked)
-		}
-	}
-	waiting, wanted := map[string]int{}, map[string]bool{}
-	for _, track := range o.tracks {
-		if nothingNew && !track.pending(poll.At, math.MaxInt64) {
-			continue
-		}
-		asked := track.Observe(*poll)
-		for _, proxy := range asked {
-			waiting[proxy] = i.asked[proxy]
-		}
-		// Of a few is enough: pushes are numbered, so what one has taken tells of the others.
-		for _, proxy := range longestAgo(asked, i.asked, askedEach) {
-			wanted[proxy] = true
-		}
-	}
-	ask := longestAgo(slices.Collect(maps.Keys(wanted)), i.asked, maxAsked)
-	i.polls++
-	for _, proxy := range ask {
-		waiting[proxy] = i.polls
-	}
-	i.asked = waiting
-	return ask
-}
-
-// longestAgo are so many proxies at the most, those first that were never asked, or longest ago.
-func longestAgo(proxies []string, asked map[string]int, most int) []string {
-	slices.SortFunc(proxies, func(a, b string) int {
-		return cmp.Or(cmp.Compare(asked[a], asked[b]), cmp.Compare(a, b))
-	})
-	return proxies[:min(len(proxies), most)]
-}
 
 func (o *Observer) failed(ctx context.Context, i *istiod, err error) {
 	if i.problem != err.Error() && ctx.Err() == nil {

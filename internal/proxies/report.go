@@ -69,12 +69,9 @@ func (r *Report) add(id string, p *progress) {
 	if p.plugins > r.Plugins {
 		r.Fullest, r.Plugins = id, p.plugins
 	}
-	runs := p.state == programmed || p.state == uncertain
-	switch {
-	case runs && p.moving && p.held != "":
-		r.Blocked = append(r.Blocked, Rejection{id, p.held})
+	switch runs := p.state == programmed || p.state == uncertain; {
 	case runs && p.moving:
-		r.Waiting = append(r.Waiting, id)
+		r.addMoving(id, p)
 	case p.state == programmed:
 		r.Programmed++
 	case p.state == uncertain:
@@ -84,12 +81,24 @@ func (r *Report) add(id string, p *progress) {
 	case p.state == blocked:
 		r.Blocked = append(r.Blocked, Rejection{id, p.message})
 	default:
+		r.addWaiting(id, p)
+	}
+}
+
+func (r *Report) addWaiting(id string, p *progress) {
+	r.Waiting = append(r.Waiting, id)
+	if p.unsaid != "" && len(r.Unread) == 0 {
+		r.Unread = []string{p.unsaid}
+	}
+	r.Unblocked = r.Unblocked || p.state == unblocked
+	r.Stuck = r.Stuck || p.state == stuck
+}
+
+func (r *Report) addMoving(id string, p *progress) {
+	if p.held != "" {
+		r.Blocked = append(r.Blocked, Rejection{id, p.held})
+	} else {
 		r.Waiting = append(r.Waiting, id)
-		if p.unsaid != "" && len(r.Unread) == 0 {
-			r.Unread = []string{p.unsaid}
-		}
-		r.Unblocked = r.Unblocked || p.state == unblocked
-		r.Stuck = r.Stuck || p.state == stuck
 	}
 }
 

@@ -168,7 +168,9 @@ var _ = Describe("A change on trial", Ordered, ContinueOnFailure, func() {
 		})
 		eventually(ctx, gw.get(protected, ""), served)
 		Expect(s.becomes(ctx, "auth", wasmv1alpha1.ReasonReferenceNotFound).Status.Activation.State).To(Equal(wasmv1alpha1.StateOff))
-		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Activation, spec.RulesFrom = wasmv1alpha1.Activation{}, nil })
+		s.edit(ctx, "auth", func(spec *wasmv1alpha1.WasmPluginSpec) {
+			spec.Activation, spec.RulesFrom = wasmv1alpha1.Activation{}, nil
+		})
 		s.runs(ctx, "auth", 1)
 		now(ctx, gw.get(protected, ""), unauthorized)
 	})

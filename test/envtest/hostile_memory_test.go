@@ -25,7 +25,7 @@ import (
 func heavyModule(build string, size int) []byte {
 	name := "\x07padding"
 	module := append(tinyModule(build, true), 0)
-	module = binary.AppendUvarint(module, uint64(len(name)+size))
+	module = binary.AppendUvarint(module, uint64(len(name)+size)) //nolint:gosec // it is a length
 	return append(append(module, name...), bytes.Repeat([]byte{0}, size)...)
 }
 
@@ -52,7 +52,10 @@ func (w *withoutSignatures) ServeHTTP(writer http.ResponseWriter, request *http.
 	}
 	now := w.waiting.Add(1)
 	defer w.waiting.Add(-1)
-	for most := w.most.Load(); now > most && !w.most.CompareAndSwap(most, now); most = w.most.Load() {
+	for {
+		if most := w.most.Load(); now <= most || w.most.CompareAndSwap(most, now) {
+			break
+		}
 	}
 	<-request.Context().Done()
 }
