@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -85,18 +86,15 @@ func (r *WasmPluginReconciler) switchOff(ctx context.Context, plugin resolvedPlu
 	return apply.Withdraw(ctx, r.Client, plugin.owner, translate.CanaryRoles, nil, children)
 }
 
-// silence takes what is in force out of the filter chains, of which the proxies' acknowledgements of what is delivered don't
-// tell.
+// silence takes what is in force out of the filter chains.
 func (r *WasmPluginReconciler) silence(ctx context.Context, owner apply.Owner, pair *translate.Pair, children apply.Children) error {
-	before := children[wasmv1alpha1.EnvoyFilterFilter]
+	before, began := children[wasmv1alpha1.EnvoyFilterFilter], time.Now()
 	var err error
 	if pair == nil {
 		err = apply.SilenceStanding(ctx, r.Client, r.Live, owner, children)
 	} else {
 		err = apply.Silence(ctx, r.Client, owner, *pair, children)
 	}
-	if r.Rollouts != nil && children[wasmv1alpha1.EnvoyFilterFilter] != before {
-		r.Rollouts.Proxies.Silenced(proxies.Key{NamespacedName: client.ObjectKeyFromObject(owner)})
-	}
+	r.Rollouts.moved(proxies.Key{NamespacedName: client.ObjectKeyFromObject(owner)}, before, children[wasmv1alpha1.EnvoyFilterFilter], began)
 	return err
 }

@@ -15,10 +15,11 @@ import (
 func TestOffThoughRefused(t *testing.T) {
 	w := newRolledWorld(t)
 	w.inForce()
+	since := len(w.proxies.moved)
 	w.offThoughRefused()
 	w.quiet("off")
-	if len(w.proxies.silenced) != 1 {
-		t.Errorf("%d times the proxies are to change", len(w.proxies.silenced))
+	if moved := len(w.proxies.moved); moved != since+1 {
+		t.Errorf("%d times the chains changed", moved-since)
 	}
 	if spec, _ := w.specs["auth-filter"].(map[string]any); spec["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {
 		t.Errorf("it is %s: %v", w.status.Activation.State, spec)
@@ -42,14 +43,15 @@ func TestOffThoughRefused(t *testing.T) {
 func TestOffThoughNotAccepted(t *testing.T) {
 	w := newRolledWorld(t)
 	w.inForce()
+	since := len(w.proxies.moved)
 	before, _ := w.specs["auth-filter"].(map[string]any)
 	w.plugin.Spec.Rules.Raw = []byte(`[]`)
 	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationOff
 	w.plugin.Generation++
 	w.step("off", "EnvoyFilter auth-filter")
 	w.quiet("off")
-	if len(w.proxies.silenced) != 1 {
-		t.Errorf("%d times the proxies are to change", len(w.proxies.silenced))
+	if moved := len(w.proxies.moved); moved != since+1 {
+		t.Errorf("%d times the chains changed", moved-since)
 	}
 	after, _ := w.specs["auth-filter"].(map[string]any)
 	if after["configPatches"] != nil || w.status.Activation.State != wasmv1alpha1.StateOff {

@@ -235,7 +235,12 @@ func (r *WasmPluginReconciler) bringIntoForce(ctx context.Context, step *roll) e
 	if step.owner.Rejected, err = step.rejected(); err != nil {
 		return err
 	}
-	if err := apply.Pair(ctx, r.Client, r.Live, step.owner, step.pair, step.children); err != nil {
+	before, began := step.children[wasmv1alpha1.EnvoyFilterFilter], time.Now()
+	err = apply.Pair(ctx, r.Client, r.Live, step.owner, step.pair, step.children)
+	if r.Rollouts.moved(step.key, before, step.children[wasmv1alpha1.EnvoyFilterFilter], began) {
+		step.follow()
+	}
+	if err != nil {
 		return err
 	}
 	r.Rollouts.remember(step.key.NamespacedName, step.pair.Content)

@@ -32,7 +32,7 @@ type fakeProxies struct {
 	uncounted       bool
 	followed        map[proxies.Key]translate.Expectation
 	forgottenTrials int
-	silenced        []proxies.Key
+	moved           []proxies.Key
 }
 
 func (f *fakeProxies) Follow(key proxies.Key, expectation translate.Expectation) proxies.Report {
@@ -63,7 +63,7 @@ func (f *fakeProxies) Counted(proxies.Key) (map[string]proxies.Counts, bool) {
 
 func (f *fakeProxies) Unread() []string { return f.unread }
 
-func (f *fakeProxies) Silenced(key proxies.Key) { f.silenced = append(f.silenced, key) }
+func (f *fakeProxies) Moved(key proxies.Key, _ time.Time) { f.moved = append(f.moved, key) }
 
 func (f *fakeProxies) Refused() bool { return f.refused }
 

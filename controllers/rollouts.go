@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,7 +21,7 @@ import (
 type ProxyObserver interface {
 	Follow(key proxies.Key, expectation translate.Expectation) proxies.Report
 	Forget(key proxies.Key)
-	Silenced(key proxies.Key)
+	Moved(key proxies.Key, began time.Time)
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
 	Counted(key proxies.Key) (counts map[string]proxies.Counts, asked bool)
 	Unread() []string
@@ -77,6 +78,15 @@ func (r *Rollouts) endTrial(plugin types.NamespacedName) {
 
 // refused says whether istiod refuses to say what its proxies do, so that nothing can be tried.
 func (r *Rollouts) refused() bool { return r != nil && r.Proxies.Refused() }
+
+// moved tells the observer where the half that puts a plugin into the filter chains was written, and whether it was.
+func (r *Rollouts) moved(key proxies.Key, before, after *metav1.PartialObjectMetadata, began time.Time) bool {
+	if r == nil || after == nil || (before != nil && before.UID == after.UID && before.Generation == after.Generation) {
+		return false
+	}
+	r.Proxies.Moved(key, began)
+	return true
+}
 
 // endTurn lets those go on that waited for a plugin, and has it wait for none.
 func (r *Rollouts) endTurn(plugin types.NamespacedName) {

@@ -4,8 +4,7 @@ package proxies
 
 import (
 	"testing"
-
-	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+	"time"
 )
 
 // listeners has a proxy sent listeners, and takes or refuses them.
@@ -15,6 +14,15 @@ func (m *mesh) listeners(name, refusal string) {
 	if refusal == "" {
 		proxy.Listeners.Acked = proxy.Listeners.Sent
 	}
+}
+
+// moves has the filter chains written now.
+func (m *mesh) moves() {
+	listeners := map[string]string{}
+	for _, proxy := range m.proxies {
+		listeners[proxy.ID] = proxy.Listeners.Sent
+	}
+	m.track.Move(listeners, m.now)
 }
 
 // running is a mesh of two gateways that run the plugin.
@@ -33,7 +41,7 @@ func running(t *testing.T) *mesh {
 // TestFilterChainsChange: what is acknowledged of the content doesn't tell that the plugin has moved, is off, or on again.
 func TestFilterChainsChange(t *testing.T) {
 	m := running(t)
-	m.track.Move("other", m.now)
+	m.moves()
 	report := m.poll(2)
 	m.want("moved", report, 0, 2)
 	if !report.Pending() || len(report.Waiting) != 2 || !m.track.pending(m.now, hurry) {
@@ -54,7 +62,7 @@ func TestFilterChainsChange(t *testing.T) {
 // TestListenersAreHeldUp: what something else has a proxy refuse the change for is told.
 func TestListenersAreHeldUp(t *testing.T) {
 	m := running(t)
-	m.track.Move("other", m.now)
+	m.moves()
 	m.listeners("a", "")
 	m.listeners("b", "Unable to create Wasm plugin native.plugin")
 	report := m.poll(2)
@@ -73,40 +81,70 @@ func TestListenersAreHeldUp(t *testing.T) {
 // TestNoListenersChange: a change may mean nothing for a proxy, which then is sent nothing.
 func TestNoListenersChange(t *testing.T) {
 	m := running(t)
-	m.track.Move("other", m.now)
+	m.moves()
 	m.want("at first", m.poll(int(unpushed/dense)-1), 0, 2)
 	m.want("in the end", m.poll(2), 2, 2)
 }
 
-// TestFollowNoticesMoves: by the hash of the half that puts the plugin into the chains. Of a trial none is noticed, and what is
-// silenced moves when it comes back.
-func TestFollowNoticesMoves(t *testing.T) {
+// TestPushesBeforeTheChange don't count for it: istiod takes its time before it pushes a change.
+func TestPushesBeforeTheChange(t *testing.T) {
+	m := running(t)
+	m.moves()
+	m.track.moved = m.track.moved.Add(dense) // the write was a moment later than the last poll
+	m.listeners("a", "")
+	m.listeners("b", "")
+	m.want("of something else", m.poll(3), 0, 2)
+	m.listeners("a", "")
+	m.listeners("b", "")
+	m.want("of the change", m.poll(1), 2, 2)
+}
+
+// TestListenersOfTwoConnections tell nothing, and neither do those of a proxy that has been sent none.
+func TestListenersOfTwoConnections(t *testing.T) {
+	m := running(t)
+	m.moves()
+	m.proxies["a"].Ambiguous = true
+	m.listeners("a", "")
+	m.proxies["b"].Listeners = TypeState{}
+	m.want("both", m.poll(3), 0, 2)
+	m.proxies["a"].Ambiguous = false
+	m.listeners("b", "")
+	m.want("in the end", m.poll(1), 2, 2)
+}
+
+// TestMovedIsKept by the observer, whatever content is followed then. What isn't followed doesn't move.
+func TestMovedIsKept(t *testing.T) {
 	w, expected := newWatch(t), ourExpectation(t)
 	key := Key{NamespacedName: auth}
-	expected.Filter = "one"
 	w.asker.gateway(nonce7)
 	w.Follow(key, expected)
 	w.polls(pollsToSettle, dense)
 	w.asker.gateway(nonce9)
 	w.polls(pollsToSettle, dense)
-	moves := func(what string, expected translate.Expectation, want bool) {
+	moves := func(what string, want bool) {
 		t.Helper()
 		if report := w.Follow(key, expected); (report.Programmed == 0) != want || (len(report.Waiting) == 1) != want {
 			t.Errorf("%s: %+v", what, report)
 		}
 	}
-	moves("as it was", expected, false)
-	expected.Filter = ""
-	moves("known by metadata", expected, false)
-	expected.Filter = "two"
-	moves("another", expected, true)
-	expected.Filter = ""
-	moves("known by metadata, and moving", expected, true)
-	expected.Filter = "two"
-	w.polls(int(unpushed/dense)+1, dense)
-	moves("the same again", expected, false)
-	w.Silenced(key)
-	w.polls(int(unpushed/dense)+1, dense)
-	moves("back", expected, true)
-	w.Silenced(Key{NamespacedName: auth, Canary: true}) // which isn't followed
+	moves("at first", false)
+	w.Moved(Key{NamespacedName: auth, Canary: true}, w.now)
+	moves("another", false)
+	w.Moved(key, w.now)
+	moves("moved", true)
+	digest := expected.Digest
+	expected.Digest = "another"
+	w.Follow(key, expected)
+	expected.Digest = digest
+	w.Follow(key, expected)
+	w.polls(pollsToSettle, dense)
+	moves("with other content, and back, before any poll", true)
+	told := w.polls(int(unpushed/sparse)+1, sparse)
+	moves("in the end", false)
+	if len(told) != 1 {
+		t.Errorf("tells %v", told)
+	}
+	w.Moved(key, w.now.Add(-time.Minute))
+	w.polls(1, dense)
+	moves("long ago", false)
 }

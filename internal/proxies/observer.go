@@ -115,10 +115,8 @@ func (o *Observer) Follow(key Key, expectation translate.Expectation) Report {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	track := o.tracks[key]
-	if track != nil && !key.Trial {
-		o.notice(track, expectation.Filter)
-	}
-	if before := track; before == nil || !same(before.Expectation, expectation) {
+	if track == nil || !same(track.Expectation, expectation) {
+		before := track
 		track = o.newTrack(key, expectation)
 		track.inherit(before)
 	}
@@ -143,31 +141,20 @@ func (o *Observer) newTrack(key Key, expectation translate.Expectation) *Track {
 	return track
 }
 
-// Silenced takes in that a plugin was taken out of the filter chains, so that it isn't known to run when it comes back.
-func (o *Observer) Silenced(key Key) {
+// Moved takes in that what puts a plugin into the filter chains was written, since began at the earliest, whatever is
+// delivered: no acknowledgement of that tells whether proxies have it.
+func (o *Observer) Moved(key Key, began time.Time) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	if track := o.tracks[key]; track != nil {
-		o.move(track, silenced)
+	track := o.tracks[key]
+	if track == nil {
+		return
 	}
-}
-
-// silenced stands for the hash of a half that puts nothing into the filter chains.
-const silenced = "silenced"
-
-// notice takes in which half puts a plugin into the filter chains. What was known by metadata alone says nothing of that.
-func (o *Observer) notice(track *Track, filter string) {
-	switch {
-	case filter == "" || filter == track.Expectation.Filter:
-	case track.Expectation.Filter == "":
-		track.Expectation.Filter = filter
-	default:
-		o.move(track, filter)
+	listeners := map[string]string{}
+	for proxy := range o.reached(track.Expectation.Reach) {
+		listeners[proxy.ID] = proxy.Listeners.Sent
 	}
-}
-
-func (o *Observer) move(track *Track, filter string) {
-	track.Move(filter, o.Now())
+	track.Move(listeners, began)
 	for _, istiod := range o.istiods {
 		wake(istiod.poke)
 	}

@@ -227,7 +227,8 @@ func (o *Observer) tell() {
 			continue
 		}
 		for _, p := range track.proxies {
-			counts[p.state]++
+			state, _ := p.effective()
+			counts[state]++
 		}
 	}
 	metrics.PluginsOnTrial.Set(float64(trials))

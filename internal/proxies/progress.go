@@ -25,10 +25,9 @@ type progress struct {
 	// doubt says that it was sent something of which it isn't known what it said: then what it acknowledged since may hide a
 	// refusal.
 	doubt bool
-	// listeners are those that it was sent last; moving says that it hasn't taken those yet that are to change, held why.
-	listeners string
-	moving    bool
-	held      string
+	// moving says that it hasn't taken the listeners yet that change, held why it refuses them.
+	moving bool
+	held   string
 	// plugins is how many plugins of this operator it asks for.
 	plugins int
 	// unsaid is why istiod can't say what it sends the proxy.
@@ -57,7 +56,22 @@ func (s state) open() bool {
 	return s == waiting || s == blocked || s == unblocked || s == stuck
 }
 
-func (p *progress) open() bool { return p.state.open() || p.moving }
+// effective is its state, and its listeners' where it would run the plugin.
+func (p *progress) effective() (state, string) {
+	switch {
+	case !p.moving || (p.state != programmed && p.state != uncertain):
+		return p.state, p.message
+	case p.held != "":
+		return blocked, p.held
+	default:
+		return waiting, ""
+	}
+}
+
+func (p *progress) open() bool {
+	state, _ := p.effective()
+	return state.open()
+}
 
 // gone says that a proxy isn't there any more. One poll doesn't tell: istiod's two lists are of different moments.
 func (p *progress) gone(istiod string, here bool) bool {

@@ -69,36 +69,22 @@ func (r *Report) add(id string, p *progress) {
 	if p.plugins > r.Plugins {
 		r.Fullest, r.Plugins = id, p.plugins
 	}
-	switch runs := p.state == programmed || p.state == uncertain; {
-	case runs && p.moving:
-		r.addMoving(id, p)
-	case p.state == programmed:
+	switch state, message := p.effective(); state {
+	case programmed:
 		r.Programmed++
-	case p.state == uncertain:
+	case uncertain:
 		r.Uncertain++
-	case p.state == rejected:
-		r.Rejections = append(r.Rejections, Rejection{id, p.message})
-	case p.state == blocked:
-		r.Blocked = append(r.Blocked, Rejection{id, p.message})
+	case rejected:
+		r.Rejections = append(r.Rejections, Rejection{id, message})
+	case blocked:
+		r.Blocked = append(r.Blocked, Rejection{id, message})
 	default:
-		r.addWaiting(id, p)
-	}
-}
-
-func (r *Report) addWaiting(id string, p *progress) {
-	r.Waiting = append(r.Waiting, id)
-	if p.unsaid != "" && len(r.Unread) == 0 {
-		r.Unread = []string{p.unsaid}
-	}
-	r.Unblocked = r.Unblocked || p.state == unblocked
-	r.Stuck = r.Stuck || p.state == stuck
-}
-
-func (r *Report) addMoving(id string, p *progress) {
-	if p.held != "" {
-		r.Blocked = append(r.Blocked, Rejection{id, p.held})
-	} else {
 		r.Waiting = append(r.Waiting, id)
+		if p.unsaid != "" && len(r.Unread) == 0 {
+			r.Unread = []string{p.unsaid}
+		}
+		r.Unblocked = r.Unblocked || state == unblocked
+		r.Stuck = r.Stuck || state == stuck
 	}
 }
 

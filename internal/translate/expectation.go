@@ -21,8 +21,6 @@ type Expectation struct {
 	// Digest is Digest of what is delivered under Names.
 	Digest string `json:"digest"`
 	Reach  Reach  `json:"reach"`
-	// Filter is the hash of the half that puts it into the filter chains; empty for unknown.
-	Filter string `json:"-"`
 }
 
 // Reach says which proxies get an EnvoyFilter, as istiod decides it (1.27 to 1.31).

@@ -161,6 +161,5 @@ func pairOf(in Input, roles []wasmv1alpha1.EnvoyFilterRole, content string, inst
 	if pair.Filter, err = envoyFilter(in.Plugin, roles[1], filters); err != nil {
 		return Pair{}, err
 	}
-	pair.Expectation.Filter = pair.Filter.Hash
 	return pair, nil
 }
