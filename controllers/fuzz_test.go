@@ -242,6 +242,9 @@ func (w *fuzzedWorld) checkOutcome(before *snapshot, specs map[string]any, forei
 		w.t.Fatalf("Accepted is %s, %s, but: %v", accepted.Status, accepted.Message, err)
 	}
 	conflict := foreign["auth-config"] || foreign["auth-filter"]
+	if err != nil {
+		w.checkOff(before, specs, foreign)
+	}
 	if err != nil || conflict {
 		if !reflect.DeepEqual(w.children, before.children) || !reflect.DeepEqual(w.specs, specs) {
 			w.t.Errorf("writes %q", w.writes)
@@ -262,6 +265,23 @@ func (w *fuzzedWorld) checkOutcome(before *snapshot, specs map[string]any, forei
 	if held != (applied.Reason == wasmv1alpha1.ReasonDeleting) || held == (applied.Status == metav1.ConditionTrue) {
 		w.t.Errorf("held: %t, Applied is %s %s", held, applied.Status, applied.Reason)
 	}
+}
+
+// checkOff: of a spec that isn't accepted, Off alone has an effect: the filter that stands loses its patches, and nothing else.
+func (w *fuzzedWorld) checkOff(before *snapshot, specs map[string]any, foreign map[string]bool) {
+	w.t.Helper()
+	const name = "auth-filter"
+	spec, stands := specs[name].(map[string]any)
+	network := w.plugin.Spec.Type == wasmv1alpha1.PluginTypeNetwork
+	if !stands || network || foreign[name] || before.children[name].DeletionTimestamp != nil || w.plugin.Spec.Activation.Mode != wasmv1alpha1.ActivationOff {
+		return
+	}
+	spec = maps.Clone(spec)
+	delete(spec, "configPatches")
+	if !reflect.DeepEqual(w.specs[name], any(spec)) || w.status.Activation.State != wasmv1alpha1.StateOff {
+		w.t.Errorf("it is %s: %v", w.status.Activation.State, w.specs[name])
+	}
+	before.children[name], specs[name] = w.children[name], w.specs[name]
 }
 
 func decodedSpec(t *testing.T, half translate.EnvoyFilter) any {
