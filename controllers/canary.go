@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/apply"
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
@@ -122,4 +124,13 @@ func (s *roll) canaryProgress(report proxies.Report) *status.Canary {
 		progress.Until = memory.Since.Add(s.state.Canaries.Hold)
 	}
 	return progress
+}
+
+// endCanary takes a canary away from the proxies, and follows it no more.
+func (r *WasmPluginReconciler) endCanary(ctx context.Context, owner apply.Owner, children apply.Children) error {
+	err := apply.Withdraw(ctx, r.Client, owner, translate.CanaryRoles, nil, children)
+	if err == nil && r.Rollouts != nil {
+		r.Rollouts.Proxies.Forget(proxies.Key{NamespacedName: client.ObjectKeyFromObject(owner), Canary: true})
+	}
+	return err
 }

@@ -80,10 +80,7 @@ func (r *WasmPluginReconciler) switchOff(ctx context.Context, plugin resolvedPlu
 	if err := r.silence(ctx, plugin.owner, pair, children); err != nil {
 		return err
 	}
-	if r.Rollouts != nil {
-		r.Rollouts.Proxies.Forget(proxies.Key{NamespacedName: client.ObjectKeyFromObject(plugin.Plugin), Canary: true})
-	}
-	return apply.Withdraw(ctx, r.Client, plugin.owner, translate.CanaryRoles, nil, children)
+	return r.endCanary(ctx, plugin.owner, children)
 }
 
 // silence takes what is in force out of the filter chains.

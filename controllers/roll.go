@@ -183,10 +183,9 @@ func (r *WasmPluginReconciler) act(ctx context.Context, step *roll) error {
 		return err
 	}
 	if step.decision.EndCanary {
-		if err := apply.Withdraw(ctx, r.Client, step.owner, translate.CanaryRoles, nil, step.children); err != nil {
+		if err := r.endCanary(ctx, step.owner, step.children); err != nil {
 			return err
 		}
-		r.Rollouts.Proxies.Forget(step.canaryKey())
 	}
 	if step.decision.EndTrial {
 		if err := apply.Withdraw(ctx, r.Client, step.owner, translate.TrialRoles, nil, step.children); err != nil {

@@ -109,6 +109,23 @@ func TestLoadsWhenThereIsRoom(t *testing.T) {
 	}
 }
 
+// TestRefusedModuleTakesNoMemory while another is had again in its place.
+func TestRefusedModuleTakesNoMemory(t *testing.T) {
+	b := newBench(t, imageURL)
+	b.stand()
+	b.move()
+	b.forget()
+	b.withPolicy()
+	b.unsigned[manifestOf("two")] = true
+	b.errs["signatures image of two"] = module.NewError(module.Unreachable, "the registry is down")
+	b.request.Look, b.request.Restore = true, true
+	pinned := "fetch oci://registry.example.com/auth@"
+	outcome := b.resolve("resolve "+imageURL, pinned+manifestOf("two"), "signatures image of two", pinned+manifestOf("one"), "put one")
+	if outcome.Failure != nil || outcome.Module.Digest != digestOf("one") || outcome.Note == "" {
+		t.Errorf("got %+v (%+v)", outcome, outcome.Failure)
+	}
+}
+
 // TestWhoFetchesStartsNothing: modules that have to be had again from servers that hang don't take the turns of those
 // that are at hand.
 func TestWhoFetchesStartsNothing(t *testing.T) {

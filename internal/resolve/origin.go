@@ -67,8 +67,10 @@ func (o Origin) moves() bool {
 	return !o.reference.Pinned()
 }
 
-// read reads a module.
+// read reads a module, in the place of one that was read before and refused.
 func (w *work) read(ctx context.Context, origin Origin) (Module, error) {
+	w.reading.Release()
+	w.reading = nil
 	if origin.Stored() {
 		return w.readStored(ctx, origin)
 	}

@@ -120,7 +120,8 @@ func (w *work) readNew(ctx context.Context, origin Origin) error {
 	w.recent.add(w.Namespace, found)
 	if found.Digest == w.Known.Digest && w.Known.Request == w.ID {
 		// Read again, and still the same.
-		found = w.Known
+		w.outcome.Module, w.held, w.reading = w.Known, w.reading, nil
+		return nil
 	}
 	w.outcome.Module, w.held, w.reading = found, w.reading, nil
 	w.cache.Put(w.Namespace, found.Digest, w.held.Content)
