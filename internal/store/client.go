@@ -26,6 +26,14 @@ const (
 	maxRest = 64 << 10
 )
 
+// Queries of GET /modules/sha256/HEX.
+const (
+	// Local asks for what the replica that answers has itself.
+	Local = "local"
+	// Brought says that the module was just brought, so that no set of references names it yet.
+	Brought = "brought"
+)
+
 // ClientOptions say where the store is, and who asks.
 type ClientOptions struct {
 	// URL is that of the upload port: https://HOST:PORT.
@@ -103,12 +111,13 @@ func (c *Client) Get(ctx context.Context, digest, capability string) (io.ReadClo
 // OpenLocal is the content of a module from the disk of the replica that answers, which asks no other for it. It is not
 // verified yet.
 func (c *Client) OpenLocal(ctx context.Context, ref Reference) (io.ReadCloser, error) {
-	return c.open(ctx, ref, url.Values{"local": {"true"}})
+	return c.open(ctx, ref, url.Values{Local: {"true"}})
 }
 
-// Have makes the replica that answers have a module: where it lacks it, it fetches it from the others first.
+// Have makes the replica that answers have a module that was brought to another one, and count it as in use until the manager
+// does: where it lacks it, it fetches it from the others first.
 func (c *Client) Have(ctx context.Context, ref Reference) error {
-	content, err := c.open(ctx, ref, nil)
+	content, err := c.open(ctx, ref, url.Values{Brought: {"true"}})
 	if err != nil {
 		return err
 	}

@@ -240,12 +240,12 @@ func (p *peers) learn(ctx context.Context, known *references) (unasked int, err 
 	return unasked, err
 }
 
-// fetchAll fetches what the peers have of some modules, until the context ends. It returns those that nobody has.
-func (p *peers) fetchAll(ctx context.Context, wanted map[string]store.Reference) []store.Reference {
+// fetchAll fetches what the peers have of some modules, until the context ends. It returns those that nobody has, and those of
+// which that is not sure.
+func (p *peers) fetchAll(ctx context.Context, wanted map[string]store.Reference) (nobody, unsure []store.Reference) {
 	var (
-		mutex  sync.Mutex
-		nobody []store.Reference
-		group  errgroup.Group
+		mutex sync.Mutex
+		group errgroup.Group
 	)
 	group.SetLimit(asksAtOnce)
 	for _, ref := range wanted {
@@ -254,15 +254,19 @@ func (p *peers) fetchAll(ctx context.Context, wanted map[string]store.Reference)
 		}
 		group.Go(func() error {
 			err := p.fetch(ctx, ref)
-			if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-				return nil // it is here, or on its way
-			}
 			mutex.Lock()
 			defer mutex.Unlock()
-			nobody = append(nobody, ref)
+			switch {
+			case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+				// it is here, or on its way
+			case errors.Is(err, errAbsent):
+				nobody = append(nobody, ref)
+			default:
+				unsure = append(unsure, ref)
+			}
 			return nil
 		})
 	}
 	_ = group.Wait()
-	return nobody
+	return nobody, unsure
 }

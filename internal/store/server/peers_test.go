@@ -92,29 +92,6 @@ func TestPeerFetchesOnce(t *testing.T) {
 	}
 }
 
-// TestNewModuleCounts: a replica that starts before the manager speaks again is not ready without a module that just came.
-func TestNewModuleCounts(t *testing.T) {
-	one, two := pair(t)
-	if _, err := one.client(t).References(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	content := plugin("new")
-	if err := one.client(t).Put(t.Context(), digestOf(content), "", content); err != nil {
-		t.Fatal(err)
-	}
-	if named := one.references.get().References; len(named) != 1 || named[0].Digest != digestOf(content) {
-		t.Errorf("got %v", named)
-	}
-	await(t, "the peer counts it, too", func() bool { return len(two.references.get().References) == 1 })
-	// The manager's word counts more.
-	if _, err := one.client(t).References(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	if named := one.references.get().References; len(named) != 0 {
-		t.Errorf("got %v", named)
-	}
-}
-
 // The manager brings a module to one replica, and both have it.
 func TestPeerHasIt(t *testing.T) {
 	one, two := pair(t)

@@ -150,14 +150,19 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// catchUp learns which modules are in use, and fetches those that it lacks from the other replicas.
+// catchUp learns which modules are in use, and fetches those that it lacks from the other replicas. It says how many of those
+// failed to answer, at least one where a module could not be fetched that one of them may have.
 func (s *Server) catchUp(ctx context.Context) (unasked int, err error) {
 	unasked, err = s.peers.learn(ctx, s.references)
 	absent, listed := s.absent(ctx)
 	if listed != nil {
 		return unasked, errors.Join(err, listed)
 	}
-	s.missing(s.peers.fetchAll(ctx, absent))
+	nobody, unsure := s.peers.fetchAll(ctx, absent)
+	s.missing(slices.Concat(nobody, unsure))
+	if len(unsure) > 0 {
+		return max(unasked, 1), errors.Join(err, fmt.Errorf("%w about %d modules", errUnsure, len(unsure)))
+	}
 	return unasked, err
 }
 

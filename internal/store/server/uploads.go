@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -111,7 +112,8 @@ func (s *Server) putModule(w http.ResponseWriter, request *http.Request) error {
 	return nil
 }
 
-// getModule asks the peers only for those who are no peers: otherwise two that lack it would ask each other.
+// getModule asks the peers only for those who are no peers: otherwise two that lack it would ask each other. Whoever brought it
+// to another replica has it counted here, too.
 func (s *Server) getModule(w http.ResponseWriter, request *http.Request) error {
 	ref, err := moduleOf(request)
 	if err != nil {
@@ -119,8 +121,8 @@ func (s *Server) getModule(w http.ResponseWriter, request *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), peersBound)
 	defer cancel()
-	find := s.find
-	if request.URL.Query().Has("local") {
+	find, query := s.find, request.URL.Query()
+	if query.Has(store.Local) {
 		find = s.findHere
 	}
 	content, err := find(ctx, request.Context(), ref)
@@ -128,6 +130,11 @@ func (s *Server) getModule(w http.ResponseWriter, request *http.Request) error {
 		return err
 	}
 	defer func() { _ = content.Close() }()
+	if query.Has(store.Brought) {
+		if err := s.references.add(ctx, ref); err != nil {
+			return err
+		}
+	}
 	serve(w, request, ref, content)
 	return nil
 }
@@ -153,12 +160,11 @@ func (s *Server) putReferences(w http.ResponseWriter, request *http.Request) err
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), collectBound)
 	defer cancel()
-	nobody := s.peers.fetchAll(ctx, absent)
-	s.missing(nobody)
-	if nobody == nil {
-		nobody = []store.Reference{}
-	}
-	respond(w, http.StatusOK, store.MissingModules{Missing: nobody})
+	nobody, unsure := s.peers.fetchAll(ctx, absent)
+	// The manager can bring those, too.
+	missing := slices.Concat([]store.Reference{}, nobody, unsure)
+	s.missing(missing)
+	respond(w, http.StatusOK, store.MissingModules{Missing: missing})
 	return nil
 }
 
