@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/mask"
 )
 
 const (
@@ -17,7 +19,6 @@ const (
 	// maxMessageBytes is read of one message; more than that of it can't be kept.
 	maxMessageBytes = 64 << 10
 
-	masked = "***"
 	// shortestPart is the shortest line of a secret that is masked alone: a lone brace is in every text.
 	shortestPart = 4
 )
@@ -121,16 +122,13 @@ func (l *logs) clean(text string) string {
 	}
 	text = l.mask(text)
 	if long {
-		text = text[:max(0, len(text)-l.longest)]
+		text = text[:max(0, len(text)-l.longest)] + "…"
 	}
 	return strings.ToValidUTF8(text, "?")
 }
 
 func (l *logs) mask(text string) string {
-	for _, secret := range l.secrets {
-		text = strings.ReplaceAll(text, secret, masked)
-	}
-	return text
+	return mask.Hide(text, slices.Values(l.secrets))
 }
 
 func (l *logs) add(line string) {

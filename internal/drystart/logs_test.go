@@ -54,6 +54,17 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestLogsMask: nothing is left of a secret that another one overlaps, begins or holds.
+func TestLogsMask(t *testing.T) {
+	for _, secrets := range [][]string{{"hunter2-and", "2-and-more", "unter"}, {"unter", "2-and-more", "hunter2-and"}} {
+		l := newLogs(secrets)
+		l.message(levelInfo, "a hunter2-and-more b")
+		if got := l.lines(); !slices.Equal(got, []string{"info: a *** b"}) {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
 func TestLogsAreBounded(t *testing.T) {
 	l := newLogs(nil)
 	for i := range 1000 {

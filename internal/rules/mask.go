@@ -5,10 +5,11 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/solarmesh/wasmplugin-operator/internal/mask"
 )
 
 // secretKeys are parts of keys under which people keep what nobody else should read.
@@ -17,9 +18,6 @@ var secretKeys = []string{"credential", "password", "token", "secret", "key"}
 // shortestSecret is in bytes. Of a document from a Secret, what is shorter is left where it stands: a "/" or "GET" tells
 // nobody anything, and with it most of a message would go.
 const shortestSecret = 4
-
-// masked stands where something secret stood.
-const masked = "***"
 
 // Mask returns text with every string replaced that stands in one of the documents that came from a Secret, names too, and
 // with every string replaced that stands in one of the open documents, however deep, under a key that names something
@@ -38,42 +36,7 @@ func Mask(text string, fromSecrets [][]byte, open ...[]byte) string {
 			}
 		}
 	}
-	return without(text, maps.Keys(forms))
-}
-
-// longForm is in bytes.
-const longForm = 256
-
-// without masks all places of all forms. They are found before any is masked: one may begin another, or overlap it.
-func without(text string, forms iter.Seq[string]) string {
-	hidden := make([]bool, len(text))
-	for form := range forms {
-		// A form may overlap itself; one that is long is looked for from its end on, lest a text of one letter take long.
-		step := 1
-		if len(form) > longForm {
-			step = len(form)
-		}
-		for begin := 0; ; begin += step {
-			found := strings.Index(text[begin:], form)
-			if found < 0 {
-				break
-			}
-			begin += found
-			for i := range len(form) {
-				hidden[begin+i] = true
-			}
-		}
-	}
-	var out strings.Builder
-	for i := range len(text) {
-		switch {
-		case !hidden[i]:
-			out.WriteByte(text[i])
-		case i == 0 || !hidden[i-1]:
-			out.WriteString(masked)
-		}
-	}
-	return out.String()
+	return mask.Hide(text, maps.Keys(forms))
 }
 
 // secretStrings returns the strings under a key that names something secret.
