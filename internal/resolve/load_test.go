@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 // TestLoadsFromNearest: a module that is to be tried with other rules comes from where it is nearest.
@@ -167,4 +170,31 @@ func (h *hangingFetcher) Fetch(ctx context.Context, ref module.Reference, pullSe
 	h.entered <- struct{}{}
 	<-h.release
 	return h.Fetcher.Fetch(ctx, ref, pullSecret)
+}
+
+// TestOnePlace: what is delivered, and can't be started for long, takes room in the store once, where nobody can guess.
+func TestOnePlace(t *testing.T) {
+	b := newBench(t, imageURL)
+	b.withSecret()
+	b.request.Look = true // nothing of what was just read is used again
+	b.errs["check"] = errors.New("the checker doesn't answer")
+	for range 3 {
+		b.resolver.Resolve(t.Context(), b.request)
+	}
+	if len(b.stored) != 1 || b.stored[store.Path(digestOf("one"), "")] != "" {
+		t.Errorf("stored in %q", slices.Collect(maps.Keys(b.stored)))
+	}
+	for name, change := range map[string]func(){
+		"another namespace": func() { b.request.Namespace = "other" },
+		"another request":   func() { b.request.ID = "r2" },
+		"another module":    b.move,
+		"another process":   b.restart,
+	} {
+		before := len(b.stored)
+		change()
+		b.resolver.Resolve(t.Context(), b.request)
+		if len(b.stored) != before+1 {
+			t.Errorf("%s: stored in %q", name, slices.Collect(maps.Keys(b.stored)))
+		}
+	}
 }

@@ -4,6 +4,8 @@ package resolve
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"io"
 	"time"
 
@@ -43,6 +45,8 @@ type Resolver struct {
 	store   Store
 	cache   *Cache
 	recent  recent
+	// key makes the capabilities of modules that no pair names yet.
+	key []byte
 	// fetching and checking bound what is done at a time, as memory bounds what is held.
 	fetching *turns
 	checking *semaphore.Weighted
@@ -66,8 +70,14 @@ const mostChecks = 2
 func New(parts Parts) *Resolver {
 	return &Resolver{
 		fetcher: parts.Fetcher, memory: parts.Memory, checker: parts.Checker, store: parts.Store, cache: parts.Cache,
-		fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
+		key: newKey(), fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
 	}
+}
+
+func newKey() []byte {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails: the program ends where the system has no randomness
+	return key
 }
 
 // Request is what is asked for.

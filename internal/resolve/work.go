@@ -3,6 +3,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
@@ -168,10 +169,8 @@ func (w *work) deliver(ctx context.Context) error {
 		return nil
 	}
 	if found.Capability == "" && (w.PullSecret != nil || w.Origin.Stored()) {
-		found.Capability = w.Known.Capability
-		if found.Capability == "" {
-			found.Capability = store.NewCapability()
-		}
+		// Where it isn't started in the end, and tried again and again, it is put into the same place each time.
+		found.Capability = cmp.Or(w.Known.Capability, store.CapabilityOf(w.key, w.Namespace+"\n"+w.ID+"\n"+found.Digest))
 	}
 	// What many plugins lost at once is put back by a few at a time.
 	if err := w.takeTurn(ctx); err != nil {

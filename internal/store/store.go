@@ -5,10 +5,13 @@
 package store
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -100,6 +103,13 @@ func NewCapability() string {
 	secret := make([]byte, capabilityBytes)
 	_, _ = rand.Read(secret) // never fails: the program ends where the system has no randomness
 	return base64.RawURLEncoding.EncodeToString(secret)
+}
+
+// CapabilityOf makes the one that a key gives a text. Nobody can guess it who doesn't have the key.
+func CapabilityOf(key []byte, text string) string {
+	mac := hmac.New(sha256.New, key)
+	_, _ = io.WriteString(mac, text)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:capabilityBytes])
 }
 
 // CheckName says what is wrong with the namespace or the name of an uploaded module.
