@@ -84,6 +84,9 @@ var _ = Describe("The journey of a plugin", Ordered, func() {
 	It("is switched off and on", func(ctx SpecContext) {
 		t.run(ctx, "wasmctl off demo")
 		eventually(ctx, gw.get(open, ""), []chain.Expect{chain.Body(story.Served), chain.Header("hello", "")})
+		// The status is written after the pair, which the proxy may have by then.
+		Eventually(func() (string, error) { return t.quiet(ctx, "wasmctl status demo || true") }).WithTimeout(patience).
+			Should(ContainSubstring("Activation      Off"))
 		Expect(t.fails(ctx, "wasmctl status demo", 1)).To(ContainSubstring("Off"))
 		t.run(ctx, "wasmctl on demo")
 		eventually(ctx, gw.get(open, ""), and(served, chain.Header("hello", "world!")))

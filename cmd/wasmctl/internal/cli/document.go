@@ -58,6 +58,10 @@ func Parse(source Text, namespace string) []Document {
 	if string(raw) == "null" {
 		return nil
 	}
+	// JSON stays as it is, as with kubectl: as YAML, a number that is too large becomes a text.
+	if json.Valid(source.Content) {
+		raw = source.Content
+	}
 	return objects(found.Place, raw, namespace)
 }
 

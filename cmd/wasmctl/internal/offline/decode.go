@@ -85,6 +85,15 @@ func wrongType(err error) problem {
 	return problem{mismatch.Field, fmt.Sprintf("is %s, but takes %s", withArticle(found), typeName(mismatch))}
 }
 
+// unreadable is the sentence for what our types keep as it is written, and an API server can't read: a number that is too large.
+func unreadable(err error) problem {
+	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return problem{Message: "can't be read by an API server: " + err.Error()}
+	}
+	return problem{mismatch.Field, "holds a number that is too large; an API server reads up to 1.8e308, so write it as a text"}
+}
+
 var typeNames = map[string]string{
 	"string": "a text", "bool": "true or false", "slice": "a list", "array": "a list", "map": "fields and their values", "struct": "fields and their values",
 	"number": "a number", "object": "an object of fields",

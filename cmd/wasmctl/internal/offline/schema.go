@@ -56,7 +56,7 @@ var newAPIServer = sync.OnceValues(func() (*apiServer, error) {
 func (s *apiServer) judge(ctx context.Context, plugin judged) ([]problem, error) {
 	var object map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(plugin.JSON, &object); err != nil {
-		return nil, fmt.Errorf("read %s: %w", plugin.Place, err)
+		return []problem{unreadable(err)}, nil
 	}
 	found := apivalidation.ValidateObjectMeta(&plugin.plugin.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	found = append(found, validation.ValidateCustomResource(nil, object, s.values)...)
