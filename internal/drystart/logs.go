@@ -116,13 +116,10 @@ func (l *logs) flush() {
 
 // clean masks the secrets in a text. A text that is too long loses its end, and with it what may be half a secret.
 func (l *logs) clean(text string) string {
-	long := len(text) > maxMessageBytes
-	if long {
-		text = text[:maxMessageBytes]
-	}
-	text = l.mask(text)
-	if long {
-		text = text[:max(0, len(text)-l.longest)] + "…"
+	if len(text) > maxMessageBytes {
+		text = mask.HideFirst(text[:maxMessageBytes], maxMessageBytes-l.longest, slices.Values(l.secrets)) + "…"
+	} else {
+		text = l.mask(text)
 	}
 	return strings.ToValidUTF8(text, "?")
 }

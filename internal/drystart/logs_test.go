@@ -65,6 +65,16 @@ func TestLogsMask(t *testing.T) {
 	}
 }
 
+// A text grows where short secrets are masked: what may be half of a long one is cut off by where it stood.
+func TestLogsCut(t *testing.T) {
+	long := strings.Repeat("-QRST", 100)
+	l := newLogs([]string{"-", long})
+	l.message(levelInfo, strings.Repeat("x\n", (maxMessageBytes-len(long))/2+1)+long)
+	if got := strings.Join(l.lines(), "\n"); strings.Contains(got, "QRST") || !strings.HasSuffix(got, "…") {
+		t.Errorf("got %.2000q", got)
+	}
+}
+
 func TestLogsAreBounded(t *testing.T) {
 	l := newLogs(nil)
 	for i := range 1000 {
