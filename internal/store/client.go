@@ -159,14 +159,13 @@ func (c *Client) References(ctx context.Context, references []Reference) ([]Refe
 	return missing.Missing, nil
 }
 
-// Set is the references that a replica knows, unless their revision is the known one: then changed is false.
-func (c *Client) Set(ctx context.Context, known int64) (set ReferenceSet, changed bool, err error) {
+// Set is what a replica knows of the modules in use, unless its version is the known one: then changed is false.
+func (c *Client) Set(ctx context.Context, known string) (set ReferenceSet, changed bool, err error) {
 	request := request{
 		method: http.MethodGet, path: "/references",
 		subject: "asking which modules are in use", right: "get on modules.wasm.solarmesh.io",
 	}
-	header := http.Header{"If-None-Match": {strconv.Quote(strconv.FormatInt(known, 10))}}
-	answer, err := c.send(ctx, request, nil, nil, header)
+	answer, err := c.send(ctx, request, nil, nil, http.Header{"If-None-Match": {strconv.Quote(known)}})
 	if err != nil {
 		return ReferenceSet{}, false, err
 	}

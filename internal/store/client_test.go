@@ -61,7 +61,7 @@ var calls = map[string]func(context.Context, *Client) error{
 	"Put":   func(ctx context.Context, c *Client) error { return c.Put(ctx, digest, secret, []byte("a")) },
 	"Get":   func(ctx context.Context, c *Client) error { return second(readAll(c.Get(ctx, digest, secret))) },
 	"Refer": func(ctx context.Context, c *Client) error { return second(c.References(ctx, nil)) },
-	"Set":   func(ctx context.Context, c *Client) error { _, _, err := c.Set(ctx, 1); return err },
+	"Set":   func(ctx context.Context, c *Client) error { _, _, err := c.Set(ctx, "1"); return err },
 	"Tag":   func(ctx context.Context, c *Client) error { _, _, err := c.Tag(ctx, "shop", "auth", "1"); return err },
 	"Tagged": func(ctx context.Context, c *Client) error {
 		return second(readAll(c.Tagged(ctx, "shop", "auth", digest)))

@@ -142,6 +142,20 @@ type ReferenceSet struct {
 	AgeSeconds int64 `json:"ageSeconds,omitempty"`
 	// Revision grows with every set. Only in what one replica tells another.
 	Revision int64 `json:"revision,omitempty"`
+	// Brought are modules that came since, too late for the set. Only in what one replica tells another.
+	Brought []BroughtModule `json:"brought,omitempty"`
+}
+
+// BroughtModule is a module that was brought to a replica some time ago.
+type BroughtModule struct {
+	Reference
+
+	AgeSeconds int64 `json:"ageSeconds"`
+}
+
+// Age is how long ago it came.
+func (m BroughtModule) Age() time.Duration {
+	return time.Duration(max(m.AgeSeconds, 0)) * time.Second
 }
 
 // Age is how long ago the manager sent the set.

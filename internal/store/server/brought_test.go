@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -17,101 +16,143 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
-// TestNewModuleCounts: until the manager's sets name it, and for a while at most.
-func TestNewModuleCounts(t *testing.T) {
-	clock := &clock{now: time.Now()}
-	r := start(t, func(o *Options) { o.Now = clock.Now })
-	tell := func(named ...store.Reference) []store.Reference {
-		t.Helper()
-		if _, err := r.client(t).References(t.Context(), named); err != nil {
-			t.Fatal(err)
-		}
-		return r.references.get().References
-	}
-	tell()
-	content := plugin("new")
-	ref := store.Reference{Digest: digestOf(content)}
-	bring := func() {
-		t.Helper()
-		if err := r.client(t).Put(t.Context(), ref.Digest, "", content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bring()
-	if named := tell(); !slices.Equal(named, []store.Reference{ref}) {
-		t.Errorf("a set that was made before its pair: %v", named)
-	}
-	if named := tell(ref, ref); !slices.Equal(named, []store.Reference{ref, ref}) {
-		t.Errorf("named: %v", named)
-	}
-	if named := tell(); len(named) != 0 {
-		t.Errorf("named no more: %v", named)
-	}
-	bring()
-	clock.advance(settling - time.Second)
-	bring()
-	clock.advance(settling - time.Second)
-	if named := tell(); len(named) != 1 {
-		t.Errorf("brought again: %v", named)
-	}
-	clock.advance(2 * time.Second)
-	if named := tell(); len(named) != 0 {
-		t.Errorf("no pair came to name it: %v", named)
+// tell has the manager say what is in use.
+func (r *replica) tell(t *testing.T, named ...store.Reference) {
+	t.Helper()
+	if _, err := r.client(t).References(t.Context(), named); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// A module that just came survives that each replica loses its disk in turn, whatever the manager says meanwhile.
-func TestNewModuleOutlivesDisks(t *testing.T) {
-	one, two := pair(t)
-	tell := func(r *replica) {
-		t.Helper()
-		if _, err := r.client(t).References(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
+// counts are the digests of what is in use, as a replica knows.
+func (r *replica) counts() []string {
+	var digests []string
+	for _, ref := range r.references.get().counted() {
+		digests = append(digests, ref.Digest)
 	}
-	tell(one)
-	two.keepUp(t.Context())
-	content := plugin("new")
-	if err := one.client(t).Put(t.Context(), digestOf(content), "", content); err != nil {
+	slices.Sort(digests)
+	return digests
+}
+
+// bring has the manager bring a module, which is in use from then on.
+func (r *replica) bring(t *testing.T, text string) store.Reference {
+	t.Helper()
+	content := plugin(text)
+	ref := store.Reference{Digest: digestOf(content)}
+	if err := r.client(t).Put(t.Context(), ref.Digest, "", content); err != nil {
 		t.Fatal(err)
 	}
-	tell(two)
-	one.stop()
-	known := &peersOf{}
-	known.are(two)
-	again := start(t, func(o *Options) { o.Peers = known.find })
-	again.awaitReady(t)
-	two.stop()
-	if status := again.serves(t, content, ""); status != http.StatusOK {
+	return ref
+}
+
+// TestNewModuleCounts: until the manager's sets name it, and for a while at most.
+func TestNewModuleCounts(t *testing.T) {
+	clock := &clock{now: time.Now()}
+	r := start(t, func(o *Options) { o.Now, o.Peers = clock.Now, (&peersOf{}).find })
+	counts := func(when string, want int) {
+		t.Helper()
+		if got := r.counts(); len(got) != want {
+			t.Errorf("%s: %d are in use, want %d", when, len(got), want)
+		}
+	}
+	ref := r.bring(t, "new")
+	counts("before the first set", 1)
+	r.tell(t)
+	counts("a set that was made before its pair", 1)
+	r.tell(t, ref, ref)
+	counts("named", 1)
+	r.bring(t, "new")
+	r.tell(t)
+	counts("brought again while it was named, and named no more", 1)
+	r.tell(t, ref)
+	r.tell(t)
+	counts("named no more", 0)
+	r.bring(t, "new")
+	clock.advance(settling - time.Second)
+	r.bring(t, "new")
+	clock.advance(settling - time.Second)
+	r.tell(t)
+	counts("brought again lately", 1)
+	clock.advance(2 * time.Second)
+	r.tell(t)
+	counts("no pair came to name it", 0)
+}
+
+// What a clock brought that was wrong doesn't count for ever.
+func TestBroughtTomorrow(t *testing.T) {
+	clock := &clock{now: time.Now().Add(24 * time.Hour)}
+	r := start(t, func(o *Options) { o.Now, o.Peers = clock.Now, (&peersOf{}).find })
+	r.bring(t, "new")
+	clock.advance(-24 * time.Hour)
+	r.tell(t)
+	if got := r.counts(); len(got) != 0 {
+		t.Errorf("%v are in use", got)
+	}
+}
+
+// A module that just came survives that each replica loses its disk in turn, again and again, whatever the manager says meanwhile.
+func TestNewModuleOutlivesDisks(t *testing.T) {
+	one, two := pair(t)
+	one.tell(t)
+	two.keepUp(t.Context())
+	one.bring(t, "new")
+	two.tell(t)
+	lost, left := one, two
+	for range 3 {
+		lost.stop()
+		known := &peersOf{}
+		known.are(left)
+		again := start(t, func(o *Options) { o.Peers = known.find })
+		again.awaitReady(t)
+		again.tell(t)
+		lost, left = left, again
+	}
+	lost.stop()
+	if status := left.serves(t, plugin("new"), ""); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
 }
 
-// What came to a replica is in the set that both agree on, also where a newer one lacks it.
+// What came to a replica that could not tell the other is known to both after a round, and forgotten by both when it was named.
 func TestReplicasAgree(t *testing.T) {
 	one, two := pair(t)
-	if _, err := one.client(t).References(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	one.tell(t)
 	two.keepUp(t.Context())
-	for i, r := range []*replica{one, two, two} {
-		// As where the other could not be told.
+	round := func() {
+		one.keepUp(t.Context())
+		two.keepUp(t.Context())
+	}
+	var refs []store.Reference
+	for i, r := range []*replica{one, two} {
 		content := plugin(fmt.Sprint(i))
-		ref := store.Reference{Digest: digestOf(content)}
-		if _, err := r.storage.put(t.Context(), moduleKey(ref), hexOf(ref.Digest), bytes.NewReader(content)); err != nil {
+		refs = append(refs, store.Reference{Digest: digestOf(content)})
+		if _, err := r.storage.put(t.Context(), moduleKey(refs[i]), hexOf(refs[i].Digest), bytes.NewReader(content)); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.references.add(t.Context(), ref); err != nil {
+		if err := r.references.add(t.Context(), refs[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, r := range []*replica{one, two, one, two} {
-		r.keepUp(t.Context())
+	agree := func(when string, want int) {
+		t.Helper()
+		first, second, now := one.references.get(), two.references.get(), time.Now()
+		if !slices.Equal(one.counts(), two.counts()) || len(one.counts()) != want || first.version(now) != second.version(now) {
+			t.Errorf("%s, want %d:\n%+v\n%+v", when, want, first, second)
+		}
 	}
-	first, second := one.references.get(), two.references.get()
-	if len(first.References) != 3 || first.Revision != second.Revision || !maps.Equal(keysOf(first.References), keysOf(second.References)) {
-		t.Errorf("%+v\n%+v", first, second)
+	round()
+	agree("brought", 2)
+	before := one.references.get().Revision
+	round()
+	if one.references.get().Revision != before {
+		t.Error("a round without news is news")
 	}
+	one.tell(t, refs...)
+	round()
+	agree("named", 2)
+	one.tell(t, refs[0])
+	round()
+	agree("one is named no more", 1)
 }
 
 // failsOnce refuses one request of a kind, as where the apiserver does not answer.
@@ -133,12 +174,7 @@ func TestStartWithoutModule(t *testing.T) {
 	access, content := &failsOnce{}, plugin("a")
 	one := start(t, func(o *Options) { o.Access = access })
 	one.awaitReady(t)
-	if err := one.client(t).Put(t.Context(), digestOf(content), "", content); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := one.client(t).References(t.Context(), []store.Reference{{Digest: digestOf(content)}}); err != nil {
-		t.Fatal(err)
-	}
+	one.tell(t, one.bring(t, "a"))
 	access.left.Store(2) // the set, then the module
 	known := &peersOf{}
 	known.are(one)

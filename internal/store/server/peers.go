@@ -218,26 +218,23 @@ func (p *peers) spread(ctx context.Context, ref store.Reference) error {
 	return errors.Join(failed...)
 }
 
-// learn takes over the newest set that a peer knows. It says how many peers could not be asked.
-func (p *peers) learn(ctx context.Context, known *references) (unasked int, err error) {
+// learn takes over what the peers know of the modules in use.
+func (p *peers) learn(ctx context.Context, known *references) error {
 	clients, err := p.all(ctx)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	for _, client := range clients {
-		set, changed, failed := client.Set(ctx, known.get().Revision)
+		set, changed, failed := client.Set(ctx, known.get().version(known.now()))
 		if failed == nil && changed {
-			failed = checkAll(set.References)
-			if failed == nil {
-				failed = known.adopt(ctx, set)
-			}
+			failed = checkSet(set)
 		}
-		if failed != nil {
-			unasked++
-			err = errors.Join(err, failed)
+		if failed == nil && changed {
+			failed = known.adopt(ctx, set)
 		}
+		err = errors.Join(err, failed)
 	}
-	return unasked, err
+	return err
 }
 
 // fetchAll fetches what the peers have of some modules, until the context ends. It returns those that nobody has, and those of
@@ -257,7 +254,7 @@ func (p *peers) fetchAll(ctx context.Context, wanted map[string]store.Reference)
 			mutex.Lock()
 			defer mutex.Unlock()
 			switch {
-			case err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+			case err == nil, ctx.Err() != nil:
 				// it is here, or on its way
 			case errors.Is(err, errAbsent):
 				nobody = append(nobody, ref)

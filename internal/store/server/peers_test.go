@@ -235,7 +235,7 @@ func TestStartWithoutAnswer(t *testing.T) {
 	if asked := known.asked.Load(); asked != startAttempts {
 		t.Errorf("asked %d times, want %d", asked, startAttempts)
 	}
-	if !strings.Contains(r.logs.String(), "Not every replica could be asked") {
+	if !strings.Contains(r.logs.String(), "Not everything could be had from the other replicas") {
 		t.Error("the log doesn't say it")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,11 +44,11 @@ func TestReferences(t *testing.T) {
 	if missing, err = client.References(t.Context(), set); err != nil || len(missing) != 0 {
 		t.Errorf("afterwards: missing %v, %v", missing, err)
 	}
-	told, changed, err := client.Set(t.Context(), 0)
+	told, changed, err := client.Set(t.Context(), "")
 	if err != nil || !changed || !cmp.Equal(told.References, set) {
 		t.Errorf("%+v, %v, %v", told, changed, err)
 	}
-	if _, changed, err = client.Set(t.Context(), told.Revision); err != nil || changed {
+	if _, changed, err = client.Set(t.Context(), strconv.FormatInt(told.Revision, 10)); err != nil || changed {
 		t.Errorf("what is known already is sent again: %v", err)
 	}
 	if strings.Contains(r.logs.String(), capability) {

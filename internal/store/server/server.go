@@ -138,11 +138,12 @@ func (s *Server) Start(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, startBound)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		unasked, err := s.catchUp(bounded)
-		if unasked == 0 || attempt == startAttempts || !pause(bounded, s.retry) {
-			if err != nil {
-				s.log.Error(err, "Not every replica could be asked; starting with what the others have", "unasked", unasked)
-			}
+		err := s.catchUp(bounded)
+		if err == nil {
+			break
+		}
+		if attempt == startAttempts || !pause(bounded, s.retry) {
+			s.log.Error(err, "Not everything could be had from the other replicas; starting with what is here")
 			break
 		}
 	}
@@ -150,20 +151,20 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// catchUp learns which modules are in use, and fetches those that it lacks from the other replicas. It says how many of those
-// failed to answer, at least one where a module could not be fetched that one of them may have.
-func (s *Server) catchUp(ctx context.Context) (unasked int, err error) {
-	unasked, err = s.peers.learn(ctx, s.references)
+// catchUp learns which modules are in use, and fetches those that it lacks from the other replicas. Its error says that some of
+// it could not be done.
+func (s *Server) catchUp(ctx context.Context) error {
+	err := s.peers.learn(ctx, s.references)
 	absent, listed := s.absent(ctx)
 	if listed != nil {
-		return unasked, errors.Join(err, listed)
+		return errors.Join(err, listed)
 	}
 	nobody, unsure := s.peers.fetchAll(ctx, absent)
-	s.missing(slices.Concat(nobody, unsure))
+	s.missing(nobody)
 	if len(unsure) > 0 {
-		return max(unasked, 1), errors.Join(err, fmt.Errorf("%w about %d modules", errUnsure, len(unsure)))
+		err = errors.Join(err, fmt.Errorf("%d modules that a replica may have could not be fetched", len(unsure)))
 	}
-	return unasked, err
+	return err
 }
 
 // absent are the modules that are in use and not here.
@@ -218,8 +219,8 @@ func (s *Server) keepUp(ctx context.Context) {
 			s.log.Error(err, "Which modules are in use could not be read")
 		}
 	}
-	if _, err := s.catchUp(ctx); err != nil {
-		s.log.V(1).Info("Not every replica could be asked", "reason", err.Error())
+	if err := s.catchUp(ctx); err != nil {
+		s.log.V(1).Info("Not everything could be had from the other replicas", "reason", err.Error())
 	}
 }
 

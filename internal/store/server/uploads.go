@@ -102,7 +102,7 @@ func (s *Server) putModule(w http.ResponseWriter, request *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.references.add(request.Context(), ref); err != nil {
+	if err := s.brought(request.Context(), ref); err != nil {
 		return err
 	}
 	if err := s.peers.spread(request.Context(), ref); err != nil {
@@ -112,8 +112,16 @@ func (s *Server) putModule(w http.ResponseWriter, request *http.Request) error {
 	return nil
 }
 
-// getModule asks the peers only for those who are no peers: otherwise two that lack it would ask each other. Whoever brought it
-// to another replica has it counted here, too.
+// brought counts a module for the replicas that start with an empty disk.
+func (s *Server) brought(ctx context.Context, ref store.Reference) error {
+	if s.options.Peers == nil {
+		return nil
+	}
+	return s.references.add(ctx, ref)
+}
+
+// getModule asks the peers only for those who are no peers: otherwise two that lack it would ask each other. A peer to which it
+// was brought has it counted here, too, for which the right to read it is enough.
 func (s *Server) getModule(w http.ResponseWriter, request *http.Request) error {
 	ref, err := moduleOf(request)
 	if err != nil {
@@ -130,8 +138,8 @@ func (s *Server) getModule(w http.ResponseWriter, request *http.Request) error {
 		return err
 	}
 	defer func() { _ = content.Close() }()
-	if query.Has(store.Brought) {
-		if err := s.references.add(ctx, ref); err != nil {
+	if query.Get(store.Brought) == "true" {
+		if err := s.brought(ctx, ref); err != nil {
 			return err
 		}
 	}
@@ -161,16 +169,23 @@ func (s *Server) putReferences(w http.ResponseWriter, request *http.Request) err
 	ctx, cancel := context.WithTimeout(request.Context(), collectBound)
 	defer cancel()
 	nobody, unsure := s.peers.fetchAll(ctx, absent)
-	// The manager can bring those, too.
-	missing := slices.Concat([]store.Reference{}, nobody, unsure)
-	s.missing(missing)
-	respond(w, http.StatusOK, store.MissingModules{Missing: missing})
+	s.missing(nobody)
+	// The manager can bring all of them.
+	respond(w, http.StatusOK, store.MissingModules{Missing: slices.Concat([]store.Reference{}, nobody, unsure)})
 	return nil
 }
 
 func isTooLarge(err error) bool {
 	_, ok := errors.AsType[*http.MaxBytesError](err)
 	return ok
+}
+
+func checkSet(set store.ReferenceSet) error {
+	all := slices.Clone(set.References)
+	for _, module := range set.Brought {
+		all = append(all, module.Reference)
+	}
+	return checkAll(all)
 }
 
 func checkAll(references []store.Reference) error {
@@ -183,16 +198,13 @@ func checkAll(references []store.Reference) error {
 }
 
 func (s *Server) getReferences(w http.ResponseWriter, request *http.Request) error {
-	known := s.references.get()
-	etag := strconv.Quote(strconv.FormatInt(known.Revision, 10))
+	known, now := s.references.get(), s.now()
+	etag := strconv.Quote(known.version(now))
 	w.Header().Set("Etag", etag)
 	if request.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	age := max(s.now().Sub(known.Received), 0)
-	respond(w, http.StatusOK, store.ReferenceSet{
-		References: known.References, Revision: known.Revision, AgeSeconds: int64(age / time.Second),
-	})
+	respond(w, http.StatusOK, known.tell(now))
 	return nil
 }
