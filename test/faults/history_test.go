@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -71,8 +73,8 @@ func (r *recorder) follow(ctx context.Context, objects dynamic.ResourceInterface
 		}
 		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 			if list, err := objects.List(ctx, metav1.ListOptions{}); err == nil {
+				r.catchUp(list, version)
 				version = list.GetResourceVersion()
-				r.catchUp(list)
 			}
 		}
 		select {
@@ -88,7 +90,7 @@ func (r *recorder) drain(watcher watch.Interface, version string) (string, error
 		if event.Type == watch.Error {
 			return version, apierrors.FromObject(event.Object)
 		}
-		r.add(event, false)
+		r.add(oracle.Event{Type: event.Type}, event.Object)
 		if object, ok := event.Object.(*unstructured.Unstructured); ok {
 			version = object.GetResourceVersion()
 		}
@@ -96,8 +98,15 @@ func (r *recorder) drain(watcher watch.Interface, version string) (string, error
 	return version, nil
 }
 
-// catchUp makes events of what has changed.
-func (r *recorder) catchUp(list *unstructured.UnstructuredList) {
+// catchUp makes events of what has changed since a version.
+func (r *recorder) catchUp(list *unstructured.UnstructuredList, version string) {
+	since, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		since = 0 // then all of it was not seen
+	}
+	listed := func(kind watch.EventType, object *unstructured.Unstructured) {
+		r.add(oracle.Event{Type: kind, Listed: true, Since: since}, object)
+	}
 	kind := strings.TrimSuffix(list.GetKind(), "List")
 	last := map[string]*unstructured.Unstructured{}
 	r.mu.Lock()
@@ -118,32 +127,39 @@ func (r *recorder) catchUp(list *unstructured.UnstructuredList) {
 		switch {
 		case same && before.GetResourceVersion() == now.GetResourceVersion():
 		case same:
-			r.add(watch.Event{Type: watch.Modified, Object: now}, true)
+			listed(watch.Modified, now)
 		default:
 			if before != nil {
-				r.lost(before)
+				listed(watch.Deleted, lost(before, now.GetResourceVersion()))
 			}
-			r.add(watch.Event{Type: watch.Added, Object: now}, true)
+			listed(watch.Added, now)
 		}
 	}
 	for _, gone := range last {
-		r.lost(gone)
+		listed(watch.Deleted, lost(gone, list.GetResourceVersion()))
 	}
 }
 
-// lost notes a deletion of which one knows only that it came after the last change: it has that one's version.
-func (r *recorder) lost(object *unstructured.Unstructured) {
-	r.add(watch.Event{Type: watch.Deleted, Object: object}, true)
+// lost is an object whose deletion nobody saw. Of a plugin it is taken to have been right after its last change, of an EnvoyFilter
+// right before it was missed: it goes after its plugin, by the operator or the garbage collector.
+func lost(object *unstructured.Unstructured, missed string) *unstructured.Unstructured {
+	if object.GetKind() == translate.PluginKind.Kind {
+		return object
+	}
+	object = object.DeepCopy()
+	object.SetResourceVersion(missed)
+	return object
 }
 
-func (r *recorder) add(event watch.Event, listed bool) {
-	object, ok := event.Object.(*unstructured.Unstructured)
+func (r *recorder) add(event oracle.Event, of runtime.Object) {
+	object, ok := of.(*unstructured.Unstructured)
 	if !ok || event.Type == watch.Bookmark || event.Type == watch.Error {
 		return
 	}
+	event.Object = object
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, oracle.Event{Type: event.Type, Object: object, Listed: listed})
+	r.events = append(r.events, event)
 }
 
 func (r *recorder) has(version string) bool {

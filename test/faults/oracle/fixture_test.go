@@ -102,10 +102,16 @@ func (l *life) happens(kind watch.EventType, objects ...any) *life {
 // lists has a list show what nobody saw come.
 func (l *life) lists(objects ...any) *life {
 	l.t.Helper()
-	seen := len(l.history)
-	l.happens(watch.Added, objects...)
+	return l.missed(watch.Added, 0, objects...)
+}
+
+// missed has a list show what nobody saw of so many versions before, too.
+func (l *life) missed(kind watch.EventType, before int, objects ...any) *life {
+	l.t.Helper()
+	seen, since := len(l.history), l.version-before
+	l.happens(kind, objects...)
 	for i := range l.history[seen:] {
-		l.history[seen+i].Listed = true
+		l.history[seen+i].Listed, l.history[seen+i].Since = true, uint64(since) //nolint:gosec // never negative
 	}
 	return l
 }

@@ -26,6 +26,8 @@ type Event struct {
 	Object *unstructured.Unstructured
 	// Listed says that it is what a list showed where a watch had missed something: what came between is not known.
 	Listed bool
+	// Since is the version up to which the watch had seen all, of what was listed.
+	Since uint64
 }
 
 // Version is when it happened: all objects of a cluster share one count.

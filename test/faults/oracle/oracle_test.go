@@ -115,6 +115,7 @@ func TestStatuses(t *testing.T) {
 	first := func() *wasmv1alpha1.WasmPlugin { return plugin("1", 1, "first") }
 	config, filter := pairOf(t, first())
 	other, _ := pairOf(t, plugin("1", 2, "second"))
+	second := func() *wasmv1alpha1.WasmPlugin { return plugin("1", 2, "second") }
 	made := func() *life { return begin(t).happens(watch.Added, first(), config, filter) }
 	for name, test := range map[string]struct {
 		life  *life
@@ -131,6 +132,15 @@ func TestStatuses(t *testing.T) {
 		"names what is gone": {made().happens(watch.Modified, reports(first(), ready, 1, config, filter)).happens(watch.Deleted, filter), "names auth-filter, which isn't there"},
 		"another time": {
 			made().happens(watch.Modified, reports(first(), ready, 1, config, filter), reports(first(), ready, 2, config, filter)), "the time of Ready of auth changed",
+		},
+		"another time, and nobody saw why": {
+			made().happens(watch.Modified, reports(first(), ready, 1, config, filter)).missed(watch.Modified, 0, reports(first(), ready, 2, config, filter)), "",
+		},
+		"while nobody saw": {
+			made().happens(watch.Modified, second(), reports(second(), ready, 1, other, filter)).missed(watch.Modified, 1, other), "",
+		},
+		"before nobody saw": {
+			made().happens(watch.Modified, second(), reports(second(), ready, 1, other, filter)).missed(watch.Modified, 0, other), "is said to be ready",
 		},
 		"another time, for a reason": {
 			made().happens(watch.Modified, reports(first(), waiting, 1, config, filter), reports(first(), ready, 2, config, filter)), "",

@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -16,9 +17,15 @@ import (
 )
 
 // Statuses (O5): whenever a plugin is said to be ready, its pair stands as rendered; the time of a condition changes only
-// with its status; and in the end all of it is about the spec and the EnvoyFilters that there are.
+// with its status; and in the end all of it is about the spec and the EnvoyFilters that there are. What was said while nobody saw
+// the EnvoyFilters isn't compared with them, nor a time with what was said before, where nobody saw what was said between.
 func Statuses(history History, options translate.Options) []string {
-	look := &statuses{options: options, last: map[string]*wasmv1alpha1.WasmPlugin{}}
+	look := &statuses{options: options, last: map[string]*wasmv1alpha1.WasmPlugin{}, unseen: map[string][]Event{}}
+	for _, event := range history {
+		if plugin, ours := translate.PluginName(event.Object.GetName()); ours && event.Listed && !event.isPlugin() {
+			look.unseen[plugin] = append(look.unseen[plugin], event)
+		}
+	}
 	var end moment
 	history.walk(func(event Event, now moment) {
 		if event.isPlugin() {
@@ -37,6 +44,8 @@ type statuses struct {
 	found   []string
 	// last is each plugin as it was last seen, by uid.
 	last map[string]*wasmv1alpha1.WasmPlugin
+	// unseen are the halves of each plugin that were listed.
+	unseen map[string][]Event
 }
 
 func (s *statuses) violation(format string, args ...any) {
@@ -54,15 +63,20 @@ func (s *statuses) event(event Event, now moment) {
 	if event.Type == watch.Deleted {
 		return
 	}
-	if before != nil {
+	if before != nil && !event.Listed {
 		s.times(before.Status.Conditions, plugin)
 	}
 	news := before == nil || text(before.Status) != text(plugin.Status)
-	if news && isReady(plugin) {
+	if news && isReady(plugin) && !s.isUnseen(plugin.Name, event.Version()) {
 		for _, problem := range EndState(s.options, []Wanted{{Plugin: plugin}}, ofPlugin(plugin.Name, now.envoyFilters)) {
 			s.violation("%s is said to be ready in version %d: %s", plugin.Name, event.Version(), strings.TrimPrefix(problem, "O1: "))
 		}
 	}
+}
+
+// isUnseen says whether a half of the plugin changed at a time that nobody knows, around that version.
+func (s *statuses) isUnseen(plugin string, version uint64) bool {
+	return slices.ContainsFunc(s.unseen[plugin], func(half Event) bool { return half.Since < version && version <= half.Version() })
 }
 
 // isReady says whether the status tells that the spec of now is in force.
