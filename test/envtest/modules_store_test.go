@@ -45,7 +45,7 @@ var _ = Describe("The store of modules", Serial, Ordered, ContinueOnFailure, fun
 		modules = startStore(ctx)
 		manager := modules.client(tokenOf(ctx, operatorNamespace, "wasmplugin-operator", store.Audience))
 		// The API server needs a moment to know new rights.
-		Eventually(func() error { _, _, err := manager.Set(ctx, -1); return err }).Should(Succeed())
+		Eventually(func() error { _, _, err := manager.Set(ctx, ""); return err }).Should(Succeed())
 		restartOperator(ctx, modules.flags(GinkgoT().TempDir())...)
 	})
 	AfterAll(func(ctx SpecContext) {
@@ -173,7 +173,7 @@ var _ = Describe("The store of modules", Serial, Ordered, ContinueOnFailure, fun
 		manager := modules.client(tokenOf(ctx, operatorNamespace, "wasmplugin-operator", store.Audience))
 		set := func() store.ReferenceSet {
 			GinkgoHelper()
-			known, _, err := manager.Set(ctx, -1)
+			known, _, err := manager.Set(ctx, "")
 			Expect(err).NotTo(HaveOccurred())
 			return known
 		}
