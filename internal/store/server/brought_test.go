@@ -78,6 +78,27 @@ func TestNewModuleCounts(t *testing.T) {
 	counts("no pair came to name it", 0)
 }
 
+// A module that was unused for long, and is brought to another replica, isn't collected here before a set names it.
+func TestBroughtIsKept(t *testing.T) {
+	clock := &clock{now: time.Now()}
+	r := start(t, func(o *Options) { o.Now, o.Peers = clock.Now, (&peersOf{}).find })
+	ref := r.bring(t, "old")
+	clock.advance(settling)
+	r.tell(t)
+	clock.advance(defaultGrace)
+	r.tell(t)
+	clock.advance(time.Second)
+	if err := r.client(t).Have(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status := r.serves(t, plugin("old"), ""); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+}
+
 // What a clock brought that was wrong doesn't count for ever.
 func TestBroughtTomorrow(t *testing.T) {
 	clock := &clock{now: time.Now().Add(24 * time.Hour)}

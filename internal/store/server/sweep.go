@@ -36,9 +36,11 @@ func (s *Server) sweepModules(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	counted := known.counted()
 	for key, found := range stored {
 		since, unused := known.Unused[key]
-		if unused && now.Sub(since) > s.options.Grace {
+		// One that was just brought may have been here, unused, for long.
+		if _, used := counted[key]; !used && unused && now.Sub(since) > s.options.Grace {
 			err = errors.Join(err, s.collect(ctx, key, found, now))
 		}
 	}
