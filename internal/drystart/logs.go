@@ -49,9 +49,8 @@ func newLogs(secrets []string) *logs {
 	for _, secret := range secrets {
 		l.secrets = append(l.secrets, parts(secret)...)
 	}
-	slices.SortFunc(l.secrets, func(a, b string) int { return len(b) - len(a) })
-	if len(l.secrets) > 0 {
-		l.longest = len(l.secrets[0])
+	for _, secret := range l.secrets {
+		l.longest = max(l.longest, len(secret))
 	}
 	return l
 }

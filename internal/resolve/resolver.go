@@ -4,8 +4,6 @@ package resolve
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"io"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/solarmesh/wasmplugin-operator/internal/metrics"
 	"github.com/solarmesh/wasmplugin-operator/internal/module"
 	"github.com/solarmesh/wasmplugin-operator/internal/signature"
+	"github.com/solarmesh/wasmplugin-operator/internal/store"
 )
 
 // Fetcher reads modules from where their authors put them; module.Fetcher does.
@@ -45,7 +44,7 @@ type Resolver struct {
 	store   Store
 	cache   *Cache
 	recent  recent
-	// key makes the capabilities of modules that no pair names yet.
+	// key, which nobody can guess, makes the capabilities of modules that no pair names yet.
 	key []byte
 	// fetching and checking bound what is done at a time, as memory bounds what is held.
 	fetching *turns
@@ -70,14 +69,8 @@ const mostChecks = 2
 func New(parts Parts) *Resolver {
 	return &Resolver{
 		fetcher: parts.Fetcher, memory: parts.Memory, checker: parts.Checker, store: parts.Store, cache: parts.Cache,
-		key: newKey(), fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
+		key: []byte(store.NewCapability()), fetching: newTurns(), checking: semaphore.NewWeighted(mostChecks),
 	}
-}
-
-func newKey() []byte {
-	key := make([]byte, sha256.Size)
-	_, _ = rand.Read(key) // never fails: the program ends where the system has no randomness
-	return key
 }
 
 // Request is what is asked for.
