@@ -94,6 +94,9 @@ func (s *roll) report() proxies.Report {
 
 // quiet says that it is too early to tell: proxies will have answered soon.
 func (s *roll) quiet() bool {
+	if s.early {
+		return true
+	}
 	switch s.decision.Phase {
 	case rollout.InForce, rollout.OnTrial, rollout.OnCanary:
 		return quiet(s.report()) || (s.decision.Phase == rollout.OnTrial && s.decision.Action == rollout.Try)

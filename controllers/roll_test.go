@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +131,49 @@ func TestRestartWithAStandingTrial(t *testing.T) {
 	}
 	w.proxies.onTrial = accepted
 	w.step("accepted", stablePair...)
+}
+
+// TestRestartBeforeIstiodAnswers: what proxies do isn't known for a moment, and that is no news.
+func TestRestartBeforeIstiodAnswers(t *testing.T) {
+	tests := map[string]func(*rolledWorld){
+		"in force": func(*rolledWorld) {},
+		"refused": func(w *rolledWorld) {
+			w.change()
+			w.step("changed", trialPair...)
+			w.proxies.onTrial = rejected
+			w.step("refused", "delete auth-filter-trial", "EnvoyFilter auth-config-trial")
+		},
+		"on trial": func(w *rolledWorld) {
+			w.change()
+			w.step("changed", trialPair...)
+		},
+	}
+	for name, arrange := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newRolledWorld(t)
+			w.inForce()
+			arrange(w)
+			w.quiet("before")
+			answering := *w.proxies
+			w.restart()
+			w.proxies.early, w.proxies.known, w.proxies.matching = true, false, nil
+			w.proxies.unread = []string{"istiod a has not answered yet"}
+			w.proxies.inUse, w.proxies.onTrial = proxies.Report{Unread: w.proxies.unread}, proxies.Report{Unread: w.proxies.unread}
+			w.writes = nil
+			if result := w.mustReconcile(); result.RequeueAfter <= 0 || result.RequeueAfter > grace || len(w.writes) > 0 {
+				t.Errorf("early: looks again after %s, writes %q", result.RequeueAfter, w.writes)
+			}
+			silent := *w.proxies
+			*w.proxies = answering
+			w.quiet("answered")
+			*w.proxies, w.proxies.early = silent, false
+			w.writes = nil
+			w.mustReconcile()
+			if !slices.Equal(w.writes, []string{"status"}) {
+				t.Errorf("silent for long: writes %q", w.writes)
+			}
+		})
+	}
 }
 
 // TestDeletedPairIsRepaired without a trial: it was in force a moment ago.

@@ -24,6 +24,7 @@ const gateway = "gw.shop"
 type fakeProxies struct {
 	matching       []string
 	known, refused bool
+	early          bool
 	unread         []string
 	onTrial, inUse proxies.Report
 	onCanary       proxies.Report
@@ -62,6 +63,8 @@ func (f *fakeProxies) Counted(proxies.Key) (map[string]proxies.Counts, bool) {
 }
 
 func (f *fakeProxies) Unread() []string { return f.unread }
+
+func (f *fakeProxies) Early() bool { return f.early }
 
 func (f *fakeProxies) Moved(key proxies.Key, _ time.Time) { f.moved = append(f.moved, key) }
 

@@ -25,6 +25,7 @@ type ProxyObserver interface {
 	Matching(plugin types.NamespacedName, reach translate.Reach) ([]string, bool)
 	Counted(key proxies.Key) (counts map[string]proxies.Counts, asked bool)
 	Unread() []string
+	Early() bool
 	Refused() bool
 }
 
@@ -149,8 +150,9 @@ func (r *Rollouts) settled(plugin types.NamespacedName, children apply.Children)
 		return false, "", 0
 	}
 	r.remember(plugin, children.Content())
+	early := r.Proxies.Early() // asked first: an answer may come in between
 	found := r.Proxies.Follow(proxies.Key{NamespacedName: plugin}, expectation)
-	if quiet(found) {
+	if early || quiet(found) {
 		return true, anyReport, grace
 	}
 	return true, shortReport(found), 0

@@ -4,6 +4,7 @@ package proxies
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -63,12 +64,14 @@ type Key struct {
 type istiod struct {
 	Istiod
 	cancel context.CancelFunc
+	// found is since when it is known.
+	found time.Time
 	// poke makes the next poll come as soon as it may.
 	poke chan struct{}
 	// asked is with which poll it was asked last what it sends a proxy, of those that wait; polls counts those that succeeded.
 	asked map[string]int
 	polls int
-	// last is the last poll that succeeded, problem why there was none since failing; empty where there was.
+	// last is the last poll that succeeded, problem why there was none since failing; empty where none failed since.
 	last    *Poll
 	problem string
 	failing time.Time
@@ -92,9 +95,15 @@ const restarting = 5 * time.Second
 // gathering is how long after its start an istiod may have fewer proxies than are about to connect to it.
 const gathering = 10 * time.Second
 
+// unasked says that it has neither answered nor failed to.
+func (i *istiod) unasked() bool { return i.last == nil && i.problem == "" }
+
 // trouble is why its proxies aren't known; empty where they are.
 func (i *istiod) trouble(now time.Time) string {
-	if i.last != nil && now.Sub(i.failing) < restarting {
+	switch {
+	case i.unasked():
+		return fmt.Sprintf("istiod %s has not answered yet", i.Name)
+	case i.last != nil && now.Sub(i.failing) < restarting:
 		return ""
 	}
 	return i.problem
@@ -199,6 +208,22 @@ func (o *Observer) unread() []string {
 		}
 	}
 	return unread
+}
+
+// firstAnswer is how long one may take for its first answer before it counts that there is none.
+const firstAnswer = 5 * time.Second
+
+// Early says that it is too early to tell what proxies do: nobody has looked for istiods yet, or one that was found just now
+// has neither answered nor failed to. So it is for a moment after a start, and whenever another istiod comes.
+func (o *Observer) Early() bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for _, istiod := range o.istiods {
+		if istiod.unasked() && o.Now().Sub(istiod.found) < firstAnswer {
+			return true
+		}
+	}
+	return !o.looked && o.problem == ""
 }
 
 // Refused says that istiods can be asked and none of them ever answered: the installation has no right to.

@@ -82,7 +82,7 @@ func newWatch(t *testing.T) *watch {
 }
 
 func (w *watch) add(name string) *istiod {
-	added := &istiod{Istiod: Istiod{Name: name, Address: name}, cancel: func() {}, poke: make(chan struct{}, 1), problem: "istiod " + name + " has not answered yet"}
+	added := &istiod{Istiod: Istiod{Name: name, Address: name}, cancel: func() {}, found: w.now, poke: make(chan struct{}, 1)}
 	w.istiods[name] = added
 	return added
 }
@@ -197,6 +197,43 @@ func TestUnread(t *testing.T) {
 			test.do(w)
 			if got := w.Unread(); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestEarly: what isn't known only since nobody could have answered by now isn't worth telling.
+func TestEarly(t *testing.T) {
+	fails := func(w *watch) {
+		w.asker.err = &Error{Istiod: "istiod-a", Reason: TimedOut, Text: "doesn't answer"}
+		w.polls(1, dense)
+	}
+	answers := func(w *watch) { w.asker.gateway(nonce7); w.polls(1, dense) }
+	tests := map[string]struct {
+		do   func(*watch)
+		want bool
+	}{
+		"never looked": {func(w *watch) { delete(w.istiods, "istiod-a"); w.looked = false }, true},
+		"not found": {func(w *watch) {
+			delete(w.istiods, "istiod-a")
+			w.looked, w.Find = false, finds(nil, errors.New("no slices"))
+			w.look(w.t.Context())
+		}, false},
+		"none there":               {func(w *watch) { delete(w.istiods, "istiod-a") }, false},
+		"found":                    {func(*watch) {}, true},
+		"found, and silent":        {func(w *watch) { w.now = w.now.Add(firstAnswer) }, false},
+		"fails at once":            {fails, false},
+		"answers":                  {answers, false},
+		"answers, another is new":  {func(w *watch) { answers(w); w.add("istiod-0") }, true},
+		"answers, another silent":  {func(w *watch) { w.add("istiod-0"); w.now = w.now.Add(firstAnswer); answers(w) }, false},
+		"answered, and fails then": {func(w *watch) { answers(w); fails(w) }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWatch(t)
+			test.do(w)
+			if w.Early() != test.want {
+				t.Errorf("got %t", !test.want)
 			}
 		})
 	}

@@ -66,7 +66,7 @@ func (o *Observer) look(ctx context.Context) {
 
 func (o *Observer) begin(ctx context.Context, one Istiod) {
 	ctx, cancel := context.WithCancel(ctx)
-	i := &istiod{Istiod: one, cancel: cancel, poke: make(chan struct{}, 1), problem: fmt.Sprintf("istiod %s has not answered yet", one.Name)}
+	i := &istiod{Istiod: one, cancel: cancel, found: o.Now(), poke: make(chan struct{}, 1)}
 	o.istiods[one.Address] = i
 	go o.follow(ctx, i)
 }
@@ -238,7 +238,7 @@ func (o *Observer) tell() {
 	metrics.Proxies.WithLabelValues("blocked").Set(float64(counts[blocked]))
 	up := 0
 	for _, istiod := range o.istiods {
-		if istiod.problem == "" {
+		if istiod.problem == "" && !istiod.unasked() {
 			up++
 		}
 	}

@@ -5,13 +5,16 @@ package faults
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/internal/translate"
+	"github.com/solarmesh/wasmplugin-operator/test/chain"
 )
 
 // rolled is a plugin whose changes go to canary proxies first, until somebody says more.
@@ -99,4 +102,35 @@ var _ = Describe("An operator that is killed while it asks proxies", Ordered, Co
 			})
 		}
 	}
+})
+
+var _ = Describe("An operator that starts", func() {
+	It("writes nothing of what it can't know before istiod has answered", func(ctx SpecContext) {
+		asked, err := chain.StartCountingProxy(&rest.Config{Host: istiod.URL})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { Expect(asked.Close()).To(Succeed()) })
+		o := newOperator(ctx, "--observe-proxies=true", "--istiod-debug-url="+asked.URL)
+		s := newSafeScene(ctx, o)
+		s.create(ctx, s.newPlugin(bystander))
+		s.take(ctx, []step{created, refusedOnTrial})
+		s.mayNotTouch(ctx)
+
+		answers := make(chan struct{})
+		asked.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+			select {
+			case <-answers:
+			case <-r.Context().Done():
+			}
+			return false
+		})
+		before := len(s.writes())
+		o.kill()
+		s.revive(ctx)
+		Eventually(ctx, func(g Gomega) { s.haveLooked(ctx, g) }).Should(Succeed())
+		Expect(asked.Requests()).NotTo(BeEmpty())
+		close(answers)
+		s.settle(ctx, refusedOnTrial.reached(ctx, s))
+		Expect(s.writes()[before:]).To(BeEmpty())
+		s.judge(ctx, "a start before istiod answers")
+	})
 })
