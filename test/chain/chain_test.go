@@ -113,7 +113,7 @@ func TestChain(t *testing.T) {
 
 // testUsers acts as a user and as a service account, by a kubeconfig each.
 func testUsers(t *testing.T, cluster *Cluster) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := Apply(ctx, cluster.Config, `
 apiVersion: v1
@@ -175,7 +175,7 @@ func configMap(name string) string {
 
 // testAdmissionPolicy waits for a policy to be in force, which takes kube-apiserver a moment.
 func testAdmissionPolicy(t *testing.T, cluster *Cluster) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := Apply(ctx, cluster.Config, testdata(t, "policy.yaml")); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func testAdmissionPolicy(t *testing.T, cluster *Cluster) {
 
 // testGarbageCollector deletes an owner and waits for its dependent to go.
 func testGarbageCollector(t *testing.T, cluster *Cluster) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	client, err := dynamic.NewForConfig(cluster.Config)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestProcessThatDiesEarlyTellsItsLastLines(t *testing.T) {
 func TestProcessThatIsNotReadyInTimeIsKilled(t *testing.T) {
 	command := shell(t, "sleep 1000")
 	command.Ready = never
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	p, err := Start(ctx, command)
 	wantError(t, err, "shell did not become ready", "deadline exceeded", "not ready yet")

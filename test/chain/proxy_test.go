@@ -73,7 +73,7 @@ func testdata(t *testing.T, name string, replace ...string) string {
 
 // testGateway also crashes the proxy, and gives it a module that has to end up in its own cache.
 func testGateway(t *testing.T, bin *Binaries, cluster *Cluster, istiod *Istiod) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	port := freePort(t)
 	modules := startModules(t)
@@ -132,7 +132,7 @@ func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // testSidecar sends a request to the workload, one from it, and one that is answered while the proxy is stopping.
 func testSidecar(t *testing.T, bin *Binaries, cluster *Cluster, istiod *Istiod) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	handler := server{make(chan struct{}), make(chan struct{})}
 	workload := httptest.NewServer(handler)
@@ -149,7 +149,7 @@ func testSidecar(t *testing.T, bin *Binaries, cluster *Cluster, istiod *Istiod) 
 		Namespace: "default",
 		Role:      Sidecar,
 		Labels:    map[string]string{"app": "workload"},
-		Drain:     time.Second,
+		Drain:     5 * time.Second,
 	}, inbound, outbound)
 	for direction, port := range map[string]int{"inbound": inbound, "outbound": outbound} {
 		timed(t, "first answer, "+direction, func() error {

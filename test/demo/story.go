@@ -26,7 +26,7 @@ func (d *demo) applySamples() error {
 		return err
 	}
 	for _, line := range []string{
-		"kubectl wait --for=condition=Ready wasmp --all -A --timeout=30s",
+		"kubectl wait --for=condition=Ready wasmp --all -A --timeout=120s",
 		"kubectl get wasmp -A",
 		"kubectl get wasmp basic-auth -n " + chain.IstioNamespace + " -o yaml | sed -n '/^  module:/,/source:/p'",
 		"kubectl get envoyfilters -A -L wasm.solarmesh.io/plugin,wasm.solarmesh.io/role",
@@ -83,7 +83,7 @@ func (d *demo) deletePlugins() error {
 		return err
 	}
 	say("Kubernetes' garbage collector removes the EnvoyFilters that they own:")
-	if err := d.shell("kubectl wait --for=delete envoyfilters --all -A --timeout=30s"); err != nil {
+	if err := d.shell("kubectl wait --for=delete envoyfilters --all -A --timeout=120s"); err != nil {
 		return err
 	}
 	line := "kubectl get envoyfilters -A"

@@ -12,6 +12,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
@@ -78,11 +80,9 @@ func (f fleet) baseFilter(ctx context.Context, name string) string {
 func (f fleet) annotate(ctx context.Context, name, key, value string) {
 	GinkgoHelper()
 	plugin := f.read(ctx, name)
-	if plugin.Annotations == nil {
-		plugin.Annotations = map[string]string{}
-	}
-	plugin.Annotations[key] = value
-	Expect(api.Update(ctx, plugin)).To(Succeed())
+	before := plugin.DeepCopy()
+	metav1.SetMetaDataAnnotation(&plugin.ObjectMeta, key, value)
+	Expect(api.Patch(ctx, plugin, client.MergeFrom(before))).To(Succeed())
 }
 
 // neverWithout looks at both chains all the time, and says at the end that each had so many of the plugin's filters, one base
@@ -127,7 +127,7 @@ var _ = Describe("A canary", Ordered, ContinueOnFailure, func() {
 	BeforeEach(func(ctx SpecContext) { f = newFleet(ctx) })
 
 	It("gets a change first, and the others after a time, with never a request unfiltered", func(ctx SpecContext) {
-		f.inForce(ctx, "auth", 3)
+		f.inForce(ctx, "auth", 15) // it is looked at meanwhile
 		ends := []func(){
 			f.neverWithout(ctx, "auth", 1), f.stable.answering(ctx, protected, "401 Unauthorized"), f.canary.answering(ctx, protected, "401 Unauthorized"),
 		}

@@ -62,6 +62,7 @@ var _ = Describe("wasmctl explain", Ordered, func() {
 		plugin.Overrides = []wasmv1alpha1.Override{disable(hosts(status)), disable(hosts("nobody.example.com"))}
 		s.create(ctx, "auth", plugin)
 		eventually(ctx, gw.get(protected, ""), unauthorized)
+		s.observed(ctx, "auth")
 		var told explain.Report
 		Eventually(ctx, func(g Gomega) {
 			told = report(ctx, g, "auth")

@@ -24,7 +24,7 @@ var _ = Describe("A signed module in a registry", Ordered, func() {
 	const (
 		team = "team"
 		// longest bounds a spec: a proxy that gets no module asks for it no more, and is waited for in vain.
-		longest = 2 * time.Minute
+		longest = 4 * time.Minute
 	)
 	var (
 		s     space

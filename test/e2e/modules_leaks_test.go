@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -168,6 +169,9 @@ func filesIn(dir string, wanted func(path string) bool) []place {
 	var places []place
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has been replaced or collected since
+		}
 		Expect(err).NotTo(HaveOccurred())
 		places = append(places, place{path, string(content)})
 	}

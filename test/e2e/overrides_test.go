@@ -184,6 +184,7 @@ var _ = Describe("Overrides", Ordered, ContinueOnFailure, func() {
 			load.more(ctx)
 			s.edit(ctx, name, func(spec *wasmv1alpha1.WasmPluginSpec) { spec.Overrides = overrides(after) })
 			eventually(ctx, d.get(shop, "/"), answered(after))
+			eventually(ctx, d.get(docs, "/"), answered("docs"))
 			load.more(ctx)
 			load.stop()
 			idle.send(ctx)

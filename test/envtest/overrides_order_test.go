@@ -52,7 +52,7 @@ var _ = Describe("A name that the filter refers to", Serial, func() {
 		GinkgoHelper()
 		Expect(namesIn(child(ctx, plugin, wasmv1alpha1.RoleConfig), "EXTENSION_CONFIG")).To(
 			ConsistOf(namesIn(child(ctx, plugin, wasmv1alpha1.RoleFilter), "HTTP_FILTER", "NETWORK_FILTER")), "and no name that nothing refers to")
-		Expect(stateOf(plugin)(Default, ctx)).To(beReady())
+		Eventually(ctx, stateOf(plugin)).Should(beReady())
 	}
 
 	DescribeTable("is delivered at every moment of a change", func(ctx SpecContext, from, to string, readsConfig bool, expected ...string) {

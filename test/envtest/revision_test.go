@@ -64,7 +64,7 @@ var _ = Describe("Istio's revision of a plugin", func() {
 			change(ctx, plugin, step.change)
 			quiet(plugin.Namespace, "PATCH envoyfilters/basic-auth-config", "PATCH envoyfilters/basic-auth-filter")
 			Expect(reads(plugin.Namespace)).To(Equal([]string{"GET wasmplugins/basic-auth"}), "what is written is rendered from it")
-			Expect(revisions(ctx)).To(Equal(step.want))
+			Eventually(ctx, revisions).Should(Equal(step.want))
 			for _, role := range halves {
 				Expect(child(ctx, plugin, role).Object["spec"]).To(Equal(specs[role]))
 			}

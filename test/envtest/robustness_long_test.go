@@ -94,7 +94,10 @@ var _ = Describe("Robustness: what takes longer", Serial, func() {
 		Expect(chain.ApplyFile(ctx, restConfig, istioCRDs(ctx))).To(Succeed())
 		Eventually(ctx, func() error { return operator.Start(ctx) }).Should(Succeed())
 		createReady(ctx, plugin)
-	}, SpecTimeout(2*time.Minute))
+		// The garbage collector looks every 30 s which kinds there are.
+		Expect(k8s.Delete(ctx, plugin)).To(Succeed())
+		Eventually(ctx, pairs).WithTimeout(time.Minute).Should(BeZero())
+	}, SpecTimeout(3*time.Minute))
 
 	It("row 46: a field that a newer definition of plugins defaults costs no write, also not at a start", func(ctx SpecContext) {
 		createReady(ctx, plugin)

@@ -91,18 +91,22 @@ var _ = Describe("Robustness: an operator of three namespaces among many", Seria
 			createReady(ctx, plugin)
 		}
 		collection := regexp.MustCompile(`/(wasmplugins|envoyfilters|configmaps|secrets)$`)
-		lists := map[string]int{}
-		for _, request := range proxy.Requests() {
-			match := collection.FindStringSubmatch(request.Path)
-			if match == nil {
-				continue
+		lists := func() map[string]int {
+			GinkgoHelper()
+			found := map[string]int{}
+			for _, request := range proxy.Requests() {
+				match := collection.FindStringSubmatch(request.Path)
+				if match == nil {
+					continue
+				}
+				_, rest, namespaced := strings.Cut(request.Path, "/namespaces/")
+				Expect(namespaced).To(BeTrue(), "all of the cluster: %v", request)
+				namespace, _, _ := strings.Cut(rest, "/")
+				Expect(watched).To(ContainElement(namespace), fmt.Sprint(request))
+				found[match[1]+" of "+namespace]++
 			}
-			_, rest, namespaced := strings.Cut(request.Path, "/namespaces/")
-			Expect(namespaced).To(BeTrue(), "all of the cluster: %v", request)
-			namespace, _, _ := strings.Cut(rest, "/")
-			Expect(watched).To(ContainElement(namespace), fmt.Sprint(request))
-			lists[match[1]+" of "+namespace]++
+			return found
 		}
-		Expect(lists).To(HaveLen(3*3), "plugins, EnvoyFilters and ConfigMaps of three namespaces")
+		Eventually(lists).Should(HaveLen(3*3), "plugins, EnvoyFilters and ConfigMaps of three namespaces")
 	})
 })

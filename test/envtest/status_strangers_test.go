@@ -51,7 +51,7 @@ var _ = Describe("A status that others write to", func() {
 		Expect(k8s.Status().Update(ctx, edited, client.FieldOwner("somebody"))).To(Succeed())
 		quiet(plugin.Namespace, "PATCH wasmplugins/basic-auth/status", "PATCH wasmplugins/basic-auth/status")
 		Expect(reads(plugin.Namespace)).To(Equal([]string{"GET wasmplugins/basic-auth"}))
-		Expect(stateOf(plugin)(Default, ctx)).To(WithTransform(said, Equal(said(plugin))))
+		Eventually(ctx, stateOf(plugin)).Should(WithTransform(said, Equal(said(plugin))))
 	})
 
 	It("isn't fought over without end", Serial, func(ctx SpecContext) {

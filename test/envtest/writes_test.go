@@ -35,14 +35,14 @@ var _ = Describe("Requests of the operator", Serial, func() {
 		proxy.Reset()
 		Expect(patchSpec(ctx, plugin, `{"rules": {"basic_auth_rules": []}}`)).To(Succeed())
 		quiet(ns, "PATCH envoyfilters/basic-auth-config", "PATCH wasmplugins/basic-auth/status")
-		Expect(stateOf(plugin)(Default, ctx)).To(beReady())
+		Eventually(ctx, stateOf(plugin)).Should(beReady())
 	})
 
 	It("change what both halves carry with 3 writes, the configuration first", func(ctx SpecContext) {
 		proxy.Reset()
 		Expect(patchSpec(ctx, plugin, `{"priority": 7}`)).To(Succeed())
 		quiet(ns, "PATCH envoyfilters/basic-auth-config", "PATCH envoyfilters/basic-auth-filter", "PATCH wasmplugins/basic-auth/status")
-		Expect(stateOf(plugin)(Default, ctx)).To(beReady())
+		Eventually(ctx, stateOf(plugin)).Should(beReady())
 	})
 
 	It("move only the marks when a change of the spec renders the same pair", func(ctx SpecContext) {

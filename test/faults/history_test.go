@@ -196,13 +196,15 @@ func (r *recorder) soFar(ctx context.Context) oracle.History {
 		metav1.PatchOptions{FieldManager: "somebody"})
 	Expect(err).NotTo(HaveOccurred())
 	Eventually(ctx, r.has).WithArguments(set.GetResourceVersion()).Should(BeTrue())
-	plugins, err := dynamics.Resource(resource(inject.WasmPlugins)).Namespace(r.namespace).List(ctx, metav1.ListOptions{})
-	Expect(err).NotTo(HaveOccurred())
-	stand := map[string]string{}
-	for _, plugin := range plugins.Items {
-		stand[plugin.GetName()] = plugin.GetResourceVersion()
-	}
-	Eventually(ctx, r.plugins).Should(Equal(stand))
+	Eventually(ctx, func(g Gomega, ctx context.Context) {
+		plugins, err := dynamics.Resource(resource(inject.WasmPlugins)).Namespace(r.namespace).List(ctx, metav1.ListOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		stand := map[string]string{}
+		for _, plugin := range plugins.Items {
+			stand[plugin.GetName()] = plugin.GetResourceVersion()
+		}
+		g.Expect(r.plugins()).To(Equal(stand))
+	}).Should(Succeed())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.events.Ordered()

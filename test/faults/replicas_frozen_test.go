@@ -22,9 +22,8 @@ type hold struct {
 
 	mu    sync.Mutex
 	taken []bool
-	// release lets them go, done says that the API server has answered them.
+	// release lets them go.
 	release chan struct{}
-	done    sync.WaitGroup
 }
 
 // holds has the first request kept that each of the matches is about.
@@ -38,7 +37,6 @@ func (h *hold) serve(w http.ResponseWriter, r *http.Request) bool {
 	if !h.take(r) {
 		return false
 	}
-	defer h.done.Done()
 	<-h.release
 	h.o.proxy.Forward(w, r.WithContext(context.WithoutCancel(r.Context())))
 	return true
@@ -50,7 +48,6 @@ func (h *hold) take(r *http.Request) bool {
 	for i, match := range h.what {
 		if !h.taken[i] && match(r) {
 			h.taken[i] = true
-			h.done.Add(1)
 			return true
 		}
 	}
@@ -65,15 +62,18 @@ func (h *hold) all() bool {
 }
 
 // deliver lets the requests go, and returns what the API server answered, by the name of the object.
-func (h *hold) deliver(namespace string) map[string]int {
+func (h *hold) deliver(ctx context.Context, namespace string) map[string]int {
+	GinkgoHelper()
 	close(h.release)
-	h.done.Wait()
 	answers := map[string]int{}
-	for _, write := range h.o.layer.Writes(namespace) {
-		if write.Injected {
-			answers[write.Name] = write.Status
+	Eventually(ctx, func() map[string]int {
+		for _, write := range h.o.layer.Writes(namespace) {
+			if write.Injected {
+				answers[write.Name] = write.Status
+			}
 		}
-	}
+		return answers
+	}).Should(HaveLen(len(h.what)))
 	return answers
 }
 
@@ -113,7 +113,7 @@ func (r *replicas) frozenMidWrite(ctx context.Context) {
 	s.settle(ctx, func(g Gomega) { s.asWished(ctx, g, asSpec) })
 
 	s.nothingHappens(ctx, func() {
-		Expect(late.deliver(s.namespace)).To(Equal(map[string]int{
+		Expect(late.deliver(ctx, s.namespace)).To(Equal(map[string]int{
 			subject + "-config": http.StatusConflict, young + "-config": http.StatusConflict,
 			renewed + "-config": http.StatusConflict, reported: http.StatusConflict,
 		}))

@@ -111,7 +111,7 @@ func (r *replicas) cutOff(ctx context.Context, what string, fault chain.Intercep
 	tell(what+", until the other one takes it", since.Sub(failing.at()))
 	Expect(wrote.at()).To(BeTemporally("<", since), "nobody writes who no longer leads")
 	s.nothingHappens(ctx, func() {
-		Expect(late.deliver(s.namespace)).To(Equal(map[string]int{subject + "-filter": http.StatusConflict}))
+		Expect(late.deliver(ctx, s.namespace)).To(Equal(map[string]int{subject + "-filter": http.StatusConflict}))
 	})
 	leader.layer.Set()
 	r.succeeded(ctx, s, what)

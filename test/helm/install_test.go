@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,11 +110,18 @@ func (c cluster) install(args ...string) {
 	c.servesPlugins()
 }
 
-// servesPlugins waits until the CRD is in force: neither helm nor kubectl does.
+// servesPlugins waits until the CRD is in force: neither helm nor kubectl does. Established comes a little before the kind is
+// served.
 func (c cluster) servesPlugins() {
 	c.Helper()
 	_, err := c.kubectl("wait", "--for=condition=Established", "crd/"+crdName, "--timeout=30s")
 	c.must(err)
+	ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+	defer cancel()
+	c.must(chain.Until(ctx, func(ctx context.Context) error {
+		_, err := c.client.Resource(wasmPlugins).List(ctx, metav1.ListOptions{})
+		return err
+	}))
 }
 
 func (c cluster) count(resource schema.GroupVersionResource) int {
