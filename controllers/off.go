@@ -36,6 +36,9 @@ func (r *WasmPluginReconciler) withoutModule(ctx context.Context, plugin resolve
 	verdict, err := r.keep(ctx, plugin, &pair, children, &observation)
 	judgeModule(plugin.module, &observation)
 	observation.Applied = kept(verdict, observation)
+	if plugin.early && err == nil {
+		return observation, later{wait: grace, quiet: true}, nil
+	}
 	return observation, later{}, err
 }
 

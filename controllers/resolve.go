@@ -22,6 +22,8 @@ type resolvedPlugin struct {
 	owner    apply.Owner
 	versions sourceVersions
 	module   resolvedModule
+	// early says that it was too early to tell what proxies do, before they were asked about.
+	early bool
 }
 
 // resolve reads what a spec refers to.

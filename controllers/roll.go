@@ -28,8 +28,6 @@ type roll struct {
 	rollouts *Rollouts
 	key      proxies.Key
 	children apply.Children
-	// early says that it was too early to tell what proxies do before they were asked about.
-	early bool
 	// pair is what the spec asks for, trial the pair by which it is tried, where there can be one, and canary the one that
 	// canary proxies get, where there are some.
 	pair, trial, canary translate.Pair
@@ -53,7 +51,7 @@ func (r *WasmPluginReconciler) newRoll(plugin resolvedPlugin, pair translate.Pai
 		return nil, err
 	}
 	step := &roll{
-		resolvedPlugin: plugin, rollouts: r.Rollouts, children: children, early: r.Rollouts.Proxies.Early(), pair: pair,
+		resolvedPlugin: plugin, rollouts: r.Rollouts, children: children, pair: pair,
 		key: proxies.Key{NamespacedName: client.ObjectKeyFromObject(plugin.Plugin)},
 	}
 	activation := plugin.Plugin.Spec.Activation

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -165,7 +166,10 @@ func TestRestartBeforeIstiodAnswers(t *testing.T) {
 			}
 			silent := *w.proxies
 			*w.proxies = answering
-			w.quiet("answered")
+			w.writes = nil
+			if w.mustReconcile(); len(w.writes) > 0 {
+				t.Errorf("answered: writes %q", w.writes)
+			}
 			*w.proxies, w.proxies.early = silent, false
 			w.writes = nil
 			w.mustReconcile()
@@ -174,6 +178,31 @@ func TestRestartBeforeIstiodAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRestartWithIdleProxies: that a proxy has no listener for a plugin isn't sure before some time, but it was.
+func TestRestartWithIdleProxies(t *testing.T) {
+	w := newRolledWorld(t)
+	w.inForce()
+	idle := proxies.Report{Idle: 1, Age: time.Minute}
+	w.proxies.inUse = idle
+	w.step("idle")
+	w.programmed("idle", wasmv1alpha1.ReasonNoMatchingProxies, "0/0")
+	w.restart()
+	w.proxies.inUse = proxies.Report{Matched: 1, Waiting: []string{gateway}, Unasked: 1, Age: grace, Waited: grace}
+	w.writes = nil
+	if result := w.mustReconcile(); result.RequeueAfter <= 0 || len(w.writes) > 0 {
+		t.Errorf("maybe idle: looks again after %s, writes %q", result.RequeueAfter, w.writes)
+	}
+	w.proxies.inUse.Unasked = 0
+	w.step("asks")
+	w.programmed("asks", wasmv1alpha1.ReasonWaiting, "0/1")
+	// Of other content the status has said nothing yet.
+	w.proxies.inUse.Unasked = 1
+	w.plugin.Spec.Activation.Mode = wasmv1alpha1.ActivationImmediate
+	w.change()
+	w.step("changed", stablePair...)
+	w.programmed("changed", wasmv1alpha1.ReasonWaiting, "0/1")
 }
 
 // TestDeletedPairIsRepaired without a trial: it was in force a moment ago.

@@ -150,17 +150,26 @@ func (r *Rollouts) settled(plugin types.NamespacedName, children apply.Children)
 		return false, "", 0
 	}
 	r.remember(plugin, children.Content())
-	early := r.Proxies.Early() // asked first: an answer may come in between
+	early := r.early() // asked first: an answer may come in between
 	found := r.Proxies.Follow(proxies.Key{NamespacedName: plugin}, expectation)
-	if early || quiet(found) {
+	if early || quiet(found) || maybeIdle(found) {
 		return true, anyReport, grace
 	}
 	return true, shortReport(found), 0
 }
 
-// quiet says that it is too early to tell.
+// early says that it is too early to tell what proxies do.
+func (r *Rollouts) early() bool { return r != nil && r.Proxies.Early() }
+
+// quiet says that they will have answered soon.
 func quiet(report proxies.Report) bool {
 	return report.Pending() && len(report.Unread) == 0 && len(report.Rejections) == 0 && report.Waited < grace
+}
+
+// maybeIdle says that all who are waited for may have no listener for the plugin. It takes a while until that is sure, also
+// after a restart of the operator, when the status may say it already.
+func maybeIdle(report proxies.Report) bool {
+	return report.Unasked > 0 && report.Unasked == len(report.Waiting) && len(report.Unread)+len(report.Rejections)+len(report.Blocked) == 0
 }
 
 // shortReport tells one state of the proxies from another.

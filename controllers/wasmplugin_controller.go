@@ -186,6 +186,7 @@ func (r *WasmPluginReconciler) bring(ctx context.Context, plugin resolvedPlugin,
 	if err != nil {
 		return r.notAccepted(ctx, plugin, err, children, observation)
 	}
+	plugin.early = r.Rollouts.early() // asked first: an answer may come in between
 	observation.Accepted = status.Accepted(append(pair.Notes, untried(plugin.Input, r.Rollouts.refused())...))
 	if r.Modules != nil {
 		if !plugin.module.done() {

@@ -95,13 +95,13 @@ const restarting = 5 * time.Second
 // gathering is how long after its start an istiod may have fewer proxies than are about to connect to it.
 const gathering = 10 * time.Second
 
-// unasked says that it has neither answered nor failed to.
-func (i *istiod) unasked() bool { return i.last == nil && i.problem == "" }
+// silent says that it has neither answered nor failed to.
+func (i *istiod) silent() bool { return i.last == nil && i.problem == "" }
 
 // trouble is why its proxies aren't known; empty where they are.
 func (i *istiod) trouble(now time.Time) string {
 	switch {
-	case i.unasked():
+	case i.silent():
 		return fmt.Sprintf("istiod %s has not answered yet", i.Name)
 	case i.last != nil && now.Sub(i.failing) < restarting:
 		return ""
@@ -214,12 +214,12 @@ func (o *Observer) unread() []string {
 const firstAnswer = 5 * time.Second
 
 // Early says that it is too early to tell what proxies do: nobody has looked for istiods yet, or one that was found just now
-// has neither answered nor failed to. So it is for a moment after a start, and whenever another istiod comes.
+// has neither answered nor refused to. So it is for a moment after a start, and whenever another istiod comes.
 func (o *Observer) Early() bool {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	for _, istiod := range o.istiods {
-		if istiod.unasked() && o.Now().Sub(istiod.found) < firstAnswer {
+		if istiod.last == nil && !istiod.denied && o.Now().Sub(istiod.found) < firstAnswer {
 			return true
 		}
 	}

@@ -30,6 +30,8 @@ type progress struct {
 	held   string
 	// plugins is how many plugins of this operator it asks for.
 	plugins int
+	// unasked says that it took its listeners and doesn't ask for it.
+	unasked bool
 	// unsaid is why istiod can't say what it sends the proxy.
 	unsaid string
 }

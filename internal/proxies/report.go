@@ -14,9 +14,11 @@ type Report struct {
 	Matched, Programmed, Idle int
 	// Rejections are refusals of it; Blocked of something else in the same push, by which it isn't known whether they run it.
 	Rejections, Blocked []Rejection
-	// Waiting have not answered. Unblocked says that one of them must be asked again, Stuck that one must be sent its
+	// Waiting have not answered. Unasked are how many of them took their listeners and don't ask for it: they may turn out
+	// to be Idle. Unblocked says that one of them must be asked again, Stuck that one must be sent its
 	// listeners again.
 	Waiting          []string
+	Unasked          int
 	Unblocked, Stuck bool
 	// Uncertain are as good as programmed, but one of them may have refused it unseen.
 	Uncertain int
@@ -79,13 +81,21 @@ func (r *Report) add(id string, p *progress) {
 	case blocked:
 		r.Blocked = append(r.Blocked, Rejection{id, message})
 	default:
-		r.Waiting = append(r.Waiting, id)
-		if p.unsaid != "" && len(r.Unread) == 0 {
-			r.Unread = []string{p.unsaid}
-		}
-		r.Unblocked = r.Unblocked || state == unblocked
-		r.Stuck = r.Stuck || state == stuck
+		r.wait(id, p, state)
 	}
+}
+
+// wait adds one that hasn't answered.
+func (r *Report) wait(id string, p *progress, state state) {
+	r.Waiting = append(r.Waiting, id)
+	if p.unasked {
+		r.Unasked++
+	}
+	if p.unsaid != "" && len(r.Unread) == 0 {
+		r.Unread = []string{p.unsaid}
+	}
+	r.Unblocked = r.Unblocked || state == unblocked
+	r.Stuck = r.Stuck || state == stuck
 }
 
 // equal says whether two reports tell the same, whenever they were made.

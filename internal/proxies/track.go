@@ -129,6 +129,7 @@ func (t *Track) progressOf(proxy Proxy, poll Poll) *progress {
 
 func (t *Track) observe(p *progress, proxy Proxy, poll Poll) {
 	p.follow(proxy, poll)
+	p.unasked = false
 	switch {
 	case t.refused(p, proxy), t.heldUp(p, proxy):
 	case !t.watched(proxy):
@@ -226,11 +227,11 @@ func (t *Track) watched(proxy Proxy) bool {
 func (t *Track) unasked(p *progress, proxy Proxy, now time.Time) {
 	p.seen, p.nonce = time.Time{}, ""
 	p.notYet(proxy)
-	synced := proxy.Listeners.Sent == proxy.Listeners.Acked && proxy.Listeners.Error == ""
+	p.unasked = proxy.Listeners.Sent == proxy.Listeners.Acked && proxy.Listeners.Error == ""
 	switch {
-	case p.state == programmed, p.state == idle && !synced:
+	case p.state == programmed, p.state == idle && !p.unasked:
 		p.state = waiting
-	case !t.Trial && synced && now.Sub(t.begun) >= idleAfter:
+	case !t.Trial && p.unasked && now.Sub(t.begun) >= idleAfter:
 		p.state = idle
 	}
 }

@@ -209,13 +209,20 @@ func TestProxiesComeAndGo(t *testing.T) {
 func TestNoListener(t *testing.T) {
 	m := newMesh(t, false, "a")
 	m.content = "new"
-	m.want("at first", m.poll(10), 0, 1)
-	report := m.poll(int(idleAfter / dense))
+	report := m.poll(10)
+	m.want("at first", report, 0, 1)
+	if report.Unasked != 1 {
+		t.Errorf("at first: %+v", report)
+	}
+	report = m.poll(int(idleAfter / dense))
 	m.want("after a while", report, 0, 0)
-	if report.Idle != 1 || !report.Complete() {
+	if report.Idle != 1 || report.Unasked != 0 || !report.Complete() {
 		t.Errorf("got %+v", report)
 	}
 	m.watch("a")
+	if report = m.poll(1); len(report.Waiting) != 1 || report.Unasked != 0 {
+		t.Errorf("asks: %+v", report)
+	}
 	m.acknowledge("a")
 	m.want("it gets one", m.poll(pollsToSettle), 1, 1)
 	m.proxies["a"].Watches = map[string]bool{}

@@ -61,7 +61,7 @@ var _ = Describe("Robustness: plugins and EnvoyFilters that come and go", Serial
 		createCrowd(ctx, ns)
 		Expect(k8s.DeleteAllOf(ctx, &wasmv1alpha1.WasmPlugin{}, client.InNamespace(ns))).To(Succeed())
 		Eventually(ctx, pairs).Should(BeZero())
-		relaunch(ctx) // so that no write is under way
+		silent(ns)
 		Eventually(ctx, pairs).Should(BeZero())
 		Consistently(ctx, pairs).WithTimeout(collected).Should(BeZero())
 		configurationFirst()

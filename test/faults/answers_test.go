@@ -128,20 +128,24 @@ var _ = Describe("An operator whose requests go wrong", Ordered, ContinueOnFailu
 	It("lets no plugin wait for one that fails for ever", func(ctx SpecContext) {
 		s := newScene(ctx, o)
 		var faults []chain.Intercept
+		var names []string
 		for _, wrong := range inject.Refusals() {
 			name := "p" + wrong.Name
+			names = append(names, name)
 			faults = append(faults, inject.Where(inject.About(inject.IsChildWrite, s.namespace, name), wrong.Answer))
-			s.create(ctx, s.newPlugin(name))
 		}
 		before := o.layer.Injected()
 		o.layer.Set(faults...)
+		for _, name := range names {
+			s.create(ctx, s.newPlugin(name))
+		}
 		Eventually(ctx, o.layer.Injected).Should(BeNumerically(">", before+len(faults)))
 		s.create(ctx, s.newPlugin(bystander))
 		Eventually(ctx, func(g Gomega) {
 			plugin := &wasmv1alpha1.WasmPlugin{}
 			g.Expect(api.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: bystander}, plugin)).To(Succeed())
 			g.Expect(apimeta.IsStatusConditionTrue(plugin.Status.Conditions, wasmv1alpha1.ConditionReady)).To(BeTrue())
-		}).Should(Succeed())
+		}).WithTimeout(15 * time.Second).Should(Succeed())
 		plugins, _ := s.standing(ctx, Default)
 		for _, plugin := range plugins {
 			if plugin.Name != bystander {
