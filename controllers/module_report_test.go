@@ -52,7 +52,7 @@ func TestSlowLook(t *testing.T) {
 	inModuleWorld(t, func(world *moduleWorld) {
 		world.plugin.Spec.URL, world.plugin.Spec.ImagePullPolicy = "https://plugins.example.com/auth.wasm", wasmv1alpha1.PullAlways
 		world.stand()
-		world.slow = time.Minute
+		world.slow, world.content = time.Minute, "two"
 		for world.fetches == 0 {
 			world.run(time.Second)
 		}
@@ -63,7 +63,6 @@ func TestSlowLook(t *testing.T) {
 		delete(world.specs, "auth-filter")
 		world.run(2 * time.Second)
 		world.wantWrites("EnvoyFilter auth-filter")
-		world.content = "two"
 		pass(2 * time.Minute)
 		world.reconcileAll()
 		if got := world.status.Module.Digest; got != digestOf("two") {
