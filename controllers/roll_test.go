@@ -184,8 +184,7 @@ func TestRestartBeforeIstiodAnswers(t *testing.T) {
 func TestRestartWithIdleProxies(t *testing.T) {
 	w := newRolledWorld(t)
 	w.inForce()
-	idle := proxies.Report{Idle: 1, Age: time.Minute}
-	w.proxies.inUse = idle
+	w.proxies.inUse = proxies.Report{Idle: 1, Age: time.Minute}
 	w.step("idle")
 	w.programmed("idle", wasmv1alpha1.ReasonNoMatchingProxies, "0/0")
 	w.restart()

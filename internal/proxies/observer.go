@@ -95,13 +95,10 @@ const restarting = 5 * time.Second
 // gathering is how long after its start an istiod may have fewer proxies than are about to connect to it.
 const gathering = 10 * time.Second
 
-// silent says that it has neither answered nor failed to.
-func (i *istiod) silent() bool { return i.last == nil && i.problem == "" }
-
 // trouble is why its proxies aren't known; empty where they are.
 func (i *istiod) trouble(now time.Time) string {
 	switch {
-	case i.silent():
+	case i.last == nil && i.problem == "":
 		return fmt.Sprintf("istiod %s has not answered yet", i.Name)
 	case i.last != nil && now.Sub(i.failing) < restarting:
 		return ""

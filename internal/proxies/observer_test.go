@@ -143,10 +143,7 @@ func TestNoneMatches(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	denied, away := &Error{Istiod: "a", Reason: Denied, Text: deniedText}, &Error{Istiod: "a", Reason: Unreachable, Text: "x"}
-	tests := map[string]struct {
-		do   func(*watch)
-		want bool
-	}{
+	judge(t, func(w *watch) bool { return w.Refused() }, map[string]judged{
 		"unasked":           {func(*watch) {}, false},
 		"denied":            {func(w *watch) { w.asker.err = denied; w.polls(1, dense) }, true},
 		"unreachable":       {func(w *watch) { w.asker.err = away; w.polls(1, dense) }, false},
@@ -161,12 +158,22 @@ func TestRefused(t *testing.T) {
 			w.polls(1, dense)
 		}, false},
 		"no istiod": {func(w *watch) { delete(w.istiods, "istiod-a") }, false},
-	}
+	})
+}
+
+// judged is what has happened, and what is to be said of it.
+type judged struct {
+	do   func(*watch)
+	want bool
+}
+
+func judge(t *testing.T, says func(*watch) bool, tests map[string]judged) {
+	t.Helper()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWatch(t)
 			test.do(w)
-			if w.Refused() != test.want {
+			if says(w) != test.want {
 				t.Errorf("got %t", !test.want)
 			}
 		})

@@ -44,10 +44,7 @@ func TestEarly(t *testing.T) {
 		w.polls(1, dense)
 	}
 	answers := func(w *watch) { w.asker.gateway(nonce7); w.polls(1, dense) }
-	tests := map[string]struct {
-		do   func(*watch)
-		want bool
-	}{
+	judge(t, func(w *watch) bool { return w.Early() }, map[string]judged{
 		"never looked": {func(w *watch) { delete(w.istiods, "istiod-a"); w.looked = false }, true},
 		"not found": {func(w *watch) {
 			delete(w.istiods, "istiod-a")
@@ -64,14 +61,5 @@ func TestEarly(t *testing.T) {
 		"answers, another is new":  {func(w *watch) { answers(w); w.add("istiod-0") }, true},
 		"answers, another silent":  {func(w *watch) { w.add("istiod-0"); w.now = w.now.Add(firstAnswer); answers(w) }, false},
 		"answered, and fails then": {func(w *watch) { answers(w); fails(w) }, false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWatch(t)
-			test.do(w)
-			if w.Early() != test.want {
-				t.Errorf("got %t", !test.want)
-			}
-		})
-	}
+	})
 }

@@ -238,7 +238,7 @@ func (o *Observer) tell() {
 	metrics.Proxies.WithLabelValues("blocked").Set(float64(counts[blocked]))
 	up := 0
 	for _, istiod := range o.istiods {
-		if istiod.problem == "" && !istiod.silent() {
+		if istiod.last != nil && istiod.problem == "" {
 			up++
 		}
 	}

@@ -15,8 +15,7 @@ type Report struct {
 	// Rejections are refusals of it; Blocked of something else in the same push, by which it isn't known whether they run it.
 	Rejections, Blocked []Rejection
 	// Waiting have not answered. Unasked are how many of them took their listeners and don't ask for it: they may turn out
-	// to be Idle. Unblocked says that one of them must be asked again, Stuck that one must be sent its
-	// listeners again.
+	// to be Idle. Unblocked says that one of them must be asked again, Stuck that one must be sent its listeners again.
 	Waiting          []string
 	Unasked          int
 	Unblocked, Stuck bool

@@ -12,8 +12,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 	"github.com/solarmesh/wasmplugin-operator/test/chain"
@@ -75,14 +73,6 @@ func (f fleet) baseFilter(ctx context.Context, name string) string {
 	at := slices.IndexFunc(names, func(filter string) bool { return strings.HasPrefix(filter, f.filterName(name)) })
 	Expect(at).To(BeNumerically(">=", 0), "%v", names)
 	return names[at]
-}
-
-func (f fleet) annotate(ctx context.Context, name, key, value string) {
-	GinkgoHelper()
-	plugin := f.read(ctx, name)
-	before := plugin.DeepCopy()
-	metav1.SetMetaDataAnnotation(&plugin.ObjectMeta, key, value)
-	Expect(api.Patch(ctx, plugin, client.MergeFrom(before))).To(Succeed())
 }
 
 // neverWithout looks at both chains all the time, and says at the end that each had so many of the plugin's filters, one base

@@ -138,12 +138,9 @@ func (s space) configOf(ctx context.Context, name string) string {
 }
 
 // refresh asks the operator to look at a plugin's Secrets and tag at once.
-func (s space) refresh(ctx context.Context, name, value string) {
+func (s space) refresh(ctx context.Context, name string) {
 	GinkgoHelper()
-	plugin := s.read(ctx, name)
-	before := plugin.DeepCopy()
-	plugin.Annotations = map[string]string{wasmv1alpha1.AnnotationRefresh: value}
-	Expect(api.Patch(ctx, plugin, client.MergeFrom(before))).To(Succeed())
+	s.annotate(ctx, name, wasmv1alpha1.AnnotationRefresh, "1")
 }
 
 // watching sends a request again and again, at a pace that lasts through a change of any length.

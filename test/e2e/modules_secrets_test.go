@@ -54,7 +54,7 @@ var _ = Describe("What came from a Secret", func() {
 
 		By("letting it refuse its rules, and say which")
 		keep(fields{"name": rule, "refuse": true})
-		s.refresh(ctx, "talker", "1")
+		s.refresh(ctx, "talker")
 		s.has(ctx, "talker", wasmv1alpha1.ConditionAccepted, metav1.ConditionFalse, wasmv1alpha1.ReasonRulesRejected, "was given ***")
 		now(ctx, gw.get(open, ""), and(served, named(rule)))
 		checkLeaks(ctx, gw, rule)

@@ -40,7 +40,7 @@ var _ = Describe("A tag that moves", func() {
 		By("moving it to a good one, and asking to look at once")
 		moved := push(ctx, "moving:stable", chain.OCIImage, story.HelloWorldPath)
 		Expect(moved).NotTo(Equal(image))
-		s.refresh(ctx, "moving", "1")
+		s.refresh(ctx, "moving")
 		eventually(ctx, gw.get(protected, ""), and(served, greeted, unnamed))
 		ready := s.has(ctx, "moving", wasmv1alpha1.ConditionAccepted, metav1.ConditionTrue, wasmv1alpha1.ReasonAccepted)
 		Expect(ready.Status.Module.Digest).To(Equal("sha256:" + hexDigest(story.HelloWorldPath)))

@@ -71,9 +71,21 @@ func (s space) read(ctx context.Context, name string) *wasmv1alpha1.WasmPlugin {
 
 func (s space) edit(ctx context.Context, name string, change func(*wasmv1alpha1.WasmPluginSpec)) {
 	GinkgoHelper()
+	s.change(ctx, name, func(plugin *wasmv1alpha1.WasmPlugin) { change(&plugin.Spec) })
+}
+
+// annotate says a user's word.
+func (s space) annotate(ctx context.Context, name, key, value string) {
+	GinkgoHelper()
+	s.change(ctx, name, func(plugin *wasmv1alpha1.WasmPlugin) { metav1.SetMetaDataAnnotation(&plugin.ObjectMeta, key, value) })
+}
+
+// change changes a plugin without regard to what the operator writes meanwhile.
+func (s space) change(ctx context.Context, name string, change func(*wasmv1alpha1.WasmPlugin)) {
+	GinkgoHelper()
 	plugin := s.read(ctx, name)
 	before := plugin.DeepCopy()
-	change(&plugin.Spec)
+	change(plugin)
 	Expect(api.Patch(ctx, plugin, client.MergeFrom(before))).To(Succeed())
 }
 

@@ -82,10 +82,7 @@ var _ = Describe("What istiod pushes", Ordered, func() {
 		})
 		eventually(ctx, gw.get(protected, "ok:test"), served)
 		cost["a label"] = pushed(ctx, func() {
-			plugin := s.read(ctx, "auth")
-			before := plugin.DeepCopy()
-			plugin.Labels = map[string]string{"team": "a"}
-			Expect(api.Patch(ctx, plugin, client.MergeFrom(before))).To(Succeed())
+			s.change(ctx, "auth", func(plugin *wasmv1alpha1.WasmPlugin) { plugin.Labels = map[string]string{"team": "a"} })
 		})
 		cost["its deletion"] = pushed(ctx, func() {
 			Expect(api.Delete(ctx, s.read(ctx, "auth"), client.PropagationPolicy("Foreground"))).To(Succeed())

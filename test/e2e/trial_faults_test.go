@@ -48,7 +48,7 @@ var _ = Describe("A change on trial, while something fails", Ordered, ContinueOn
 		f.create(ctx, "once", spec)
 		f.becomes(ctx, "once", wasmv1alpha1.ReasonRejected)
 		Expect(f.envoyFilters(ctx)).To(ConsistOf("once-config-trial"))
-		f.annotate(ctx, "once", wasmv1alpha1.AnnotationRefresh, "1")
+		f.refresh(ctx, "once")
 		f.runs(ctx, "once", 2)
 		for _, end := range ends {
 			end()

@@ -142,7 +142,7 @@ var _ = Describe("A change on trial", Ordered, ContinueOnFailure, func() {
 		s.create(ctx, "late", spec)
 		Expect(refusedWords(s.becomes(ctx, "late", wasmv1alpha1.ReasonRejected))).To(ContainSubstring("filter config has type URL"))
 		Expect(world.Modules.ServeFile(path, world.Plugin("/hello-world.wasm"))).To(Succeed())
-		s.refresh(ctx, "late", "1")
+		s.refresh(ctx, "late")
 		s.runs(ctx, "late", 1)
 		now(ctx, gw.get(open, ""), and(served, greeted))
 		end()

@@ -145,7 +145,7 @@ var _ = Describe("An operator whose requests go wrong", Ordered, ContinueOnFailu
 			plugin := &wasmv1alpha1.WasmPlugin{}
 			g.Expect(api.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: bystander}, plugin)).To(Succeed())
 			g.Expect(apimeta.IsStatusConditionTrue(plugin.Status.Conditions, wasmv1alpha1.ConditionReady)).To(BeTrue())
-		}).WithTimeout(15 * time.Second).Should(Succeed())
+		}).WithTimeout(5 * time.Second).Should(Succeed())
 		plugins, _ := s.standing(ctx, Default)
 		for _, plugin := range plugins {
 			if plugin.Name != bystander {
