@@ -85,3 +85,10 @@ func (o *ClusterOptions) Client() (client.WithWatch, error) {
 	}
 	return c, nil
 }
+
+// Unanswered is what to say of an API server where a question to it ended with a context.DeadlineExceeded. It names no time:
+// the question's context can have ended it, or --request-timeout (net/http's own timeout is that error too), or client-go,
+// which gives the discovery of kinds 32 seconds and no context.
+func Unanswered(server string) error {
+	return fmt.Errorf("the API server %s doesn't answer in time; look at --kubeconfig, --context and --request-timeout", server)
+}

@@ -149,8 +149,8 @@ func (o *explainOptions) plugin(ctx context.Context, config *rest.Config, name s
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("there is no WasmPlugin %s in namespace %s; name another namespace with -n", name, namespace)
-	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, fmt.Errorf("the API server %s doesn't answer within %s; look at --kubeconfig and --context", config.Host, config.Timeout)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, cli.Unanswered(config.Host)
 	case err != nil:
 		return nil, fmt.Errorf("read WasmPlugin %s/%s: %w", namespace, name, err)
 	}

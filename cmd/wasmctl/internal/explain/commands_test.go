@@ -179,7 +179,7 @@ func TestFailsInOneSentence(t *testing.T) {
 		"no proxies":          {[]string{"a", "--max-proxies", "0"}, "--max-proxies"},
 		"no kubeconfig":       {[]string{"bad", "--kubeconfig", filepath.Join(t.TempDir(), "none")}, "none"},
 		"nothing there":       {[]string{"bad", "--kubeconfig", kubeconfig(t, "http://127.0.0.1:1")}, "connection refused"},
-		"nobody answers":      {[]string{"bad", "--kubeconfig", kubeconfig(t, "http://"+mute.Addr().String()), "--request-timeout", "200ms"}, "doesn't answer within 200ms"},
+		"nobody answers":      {[]string{"bad", "--kubeconfig", kubeconfig(t, "http://"+mute.Addr().String()), "--request-timeout", "200ms"}, mute.Addr().String() + " doesn't answer in time"},
 		"no such plugin":      {[]string{"absent", "--kubeconfig", config, "--istiod-url", istiod}, "there is no WasmPlugin absent in namespace shop"},
 		"another namespace":   {[]string{"bad", "-n", "other", "--kubeconfig", config, "--istiod-url", istiod}, "in namespace other"},
 		"no istiod":           {[]string{"bad", "--kubeconfig", config, "--istiod-url", "http://127.0.0.1:1"}, "istiod http://127.0.0.1:1: can't be reached"},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,11 +36,18 @@ type checked struct {
 }
 
 func (o *importOptions) runCheck(ctx context.Context, out, errOut io.Writer) error {
+	config, err := o.Config()
+	if err != nil {
+		return err
+	}
 	reader, err := o.Client()
 	if err != nil {
 		return err
 	}
 	found, err := o.look(ctx, reader)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return cli.Unanswered(config.Host)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package migrate
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -131,6 +132,20 @@ func TestCheckOfNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := run(t, newImport(), "", "--check", "--kubeconfig", kubeconfig); got.code != cli.ExitFailed || !strings.Contains(got.errOut, "list the WasmPlugins") {
+		t.Errorf("exit %d: %s", got.code, got.errOut)
+	}
+}
+
+// TestCheckOfTheMute names the API server that takes connections and never answers.
+func TestCheckOfTheMute(t *testing.T) {
+	mute, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	server := "http://" + mute.Addr().String()
+	got := run(t, newImport(), "", "--check", "--server", server, "--request-timeout", "200ms")
+	if got.code != cli.ExitFailed || !strings.Contains(got.errOut, "the API server "+server+" doesn't answer in time") {
 		t.Errorf("exit %d: %s", got.code, got.errOut)
 	}
 }

@@ -56,7 +56,7 @@ func clusterOf(t *testing.T, objects ...client.Object) *cluster {
 	if err := wasmv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), "shop"}
+	return &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), "https://api.example.com", "shop"}
 }
 
 func authPlugin(spec wasmv1alpha1.WasmPluginSpec) *wasmv1alpha1.WasmPlugin {

@@ -28,11 +28,15 @@ const patience = 15 * time.Second
 type cluster struct {
 	client.WithWatch
 
-	namespace string
+	server, namespace string
 }
 
 // open reaches the cluster that the flags name.
 func open(options *cli.ClusterOptions) (*cluster, error) {
+	config, err := options.Config()
+	if err != nil {
+		return nil, err
+	}
 	c, err := options.Client()
 	if err != nil {
 		return nil, err
@@ -41,7 +45,7 @@ func open(options *cli.ClusterOptions) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{c, namespace}, nil
+	return &cluster{c, config.Host, namespace}, nil
 }
 
 // plugin reads one plugin of the namespace.
@@ -82,7 +86,7 @@ func (c *cluster) explained(err error, name string) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("there is no WasmPlugin %s in namespace %s; wasmctl status -A lists all", name, c.namespace)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the API server doesn't answer within %s; is the kubeconfig's address right?", patience)
+		return cli.Unanswered(c.server)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("this user may not do that: %w", err)
 	}

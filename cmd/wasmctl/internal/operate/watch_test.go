@@ -69,17 +69,24 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// unlisted is a cluster that answers each list with the error.
+func unlisted(t *testing.T, err error) *cluster {
+	t.Helper()
+	c := clusterOf(t)
+	c.WithWatch = interceptor.NewClient(c.WithWatch, interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return err },
+	})
+	return c
+}
+
 func TestWatchOfNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		c    *cluster
 		want string
 	}{
-		"no such plugin": {clusterOf(t), "there is no WasmPlugin auth"},
-		"no API server": {&cluster{interceptor.NewClient(clusterOf(t).WithWatch, interceptor.Funcs{
-			List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
-				return errors.New("refused")
-			},
-		}), "shop"}, "ask the API server: refused"},
+		"no such plugin":    {clusterOf(t), "there is no WasmPlugin auth"},
+		"no API server":     {unlisted(t, errors.New("refused")), "ask the API server: refused"},
+		"a mute API server": {unlisted(t, context.DeadlineExceeded), "the API server https://api.example.com doesn't answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
