@@ -5,8 +5,8 @@
 package install
 
 import (
-	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,7 +62,8 @@ func TestDemoRunsMake(t *testing.T) {
 // TestDemoIsInterrupted: the end of the context reaches what make started, which then cleans up.
 func TestDemoIsInterrupted(t *testing.T) {
 	folder := clone(t, "demo:\n\t@bash -c 'trap \"echo cleaned >cleaned; exit 1\" INT; touch started; while :; do sleep 0.1; done'\n")
-	ctx, stop := context.WithCancel(t.Context())
+	// As in main: who started this may have had it ignore interrupts (a job of a script in the background), and make with it.
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	go func() {
 		for ctx.Err() == nil {
 			if _, err := os.Stat(filepath.Join(folder, "started")); err == nil {
