@@ -159,7 +159,7 @@ func TestSaysWhyIstiodCannotBeAsked(t *testing.T) {
 
 func TestHeedsTheEndOfItsTime(t *testing.T) {
 	a := newAPIServer(t, pod("istiod-0", corev1.ConditionTrue))
-	a.Mute = true
+	a.Mute = func() {}
 	found, err := find(t, a)
 	if err != nil {
 		t.Fatal(err)

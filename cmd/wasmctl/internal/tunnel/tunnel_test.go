@@ -85,7 +85,7 @@ func TestStreamsOfOneConnectionAreApart(t *testing.T) {
 // What client-go has for dialing takes no context: nobody may wait for it, and what it makes later is closed.
 func TestCloseWaitsForNoDial(t *testing.T) {
 	server := tunneltest.New(t, http.NewServeMux(), echo(t))
-	server.Mute = true
+	server.Mute = func() {}
 	to := open(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)

@@ -29,9 +29,11 @@ type APIServer struct {
 	*httptest.Server
 	// Target is the address of what listens on the Pods' ports.
 	Target string
-	// ForbidForward refuses to forward, Mute never answers.
-	ForbidForward, Mute bool
-	WebSocket           bool
+	// ForbidForward refuses to forward.
+	ForbidForward bool
+	// Mute is called where it is set, and no answer ever comes.
+	Mute      func()
+	WebSocket bool
 
 	mutex       sync.Mutex
 	connections []httpstream.Connection
@@ -80,7 +82,8 @@ func Forbid(w http.ResponseWriter, message string) {
 
 func (a *APIServer) forward(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case a.Mute:
+	case a.Mute != nil:
+		a.Mute()
 		select {
 		case <-r.Context().Done():
 		case <-a.ended:
