@@ -206,6 +206,7 @@ func TestSaysWhyTheStoreCannotBeReached(t *testing.T) {
 func TestStopsWhereTheAPIServerIsMute(t *testing.T) {
 	c := newCluster(t)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	c.Mute = cancel
 	if _, err := c.push(ctx, t); err == nil || !strings.Contains(err.Error(), "the request to the store was stopped") {
 		t.Errorf("error %v", err)

@@ -119,14 +119,16 @@ func (t *Tunnel) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (t *Tunnel) open() (net.Conn, error) {
 	t.opening.Lock()
 	defer t.opening.Unlock()
-	connection := t.standing()
-	if connection == nil {
-		var err error
-		if connection, err = t.connect(); err != nil {
-			return nil, t.problem(err.Error())
+	if connection := t.standing(); connection != nil {
+		if stream, err := t.openStream(connection); err == nil {
+			return stream, nil
 		}
+		_ = connection.Close() // it ended, and nobody had read that yet
 	}
-	t.next++
+	connection, err := t.connect()
+	if err != nil {
+		return nil, t.problem(err.Error())
+	}
 	stream, err := t.openStream(connection)
 	if err != nil {
 		_ = connection.Close() // the next one begins anew
@@ -200,6 +202,7 @@ type stream struct {
 
 // openStream is called by the one that opens.
 func (t *Tunnel) openStream(connection httpstream.Connection) (*stream, error) {
+	t.next++
 	headers := http.Header{}
 	headers.Set(corev1.StreamType, corev1.StreamTypeError)
 	headers.Set(corev1.PortHeader, strconv.Itoa(t.port))

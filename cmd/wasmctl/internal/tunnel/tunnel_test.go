@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/solarmesh/wasmplugin-operator/cmd/wasmctl/internal/tunnel/tunneltest"
 )
@@ -79,6 +81,32 @@ func TestStreamsOfOneConnectionAreApart(t *testing.T) {
 		if n, err := streams[0].Read(make([]byte, 1)); err == nil {
 			t.Errorf("read %d of a tunnel that is closed", n)
 		}
+	}
+}
+
+// ended is a connection whose end nobody has read yet.
+type ended struct{ httpstream.Connection }
+
+func (ended) CreateStream(http.Header) (httpstream.Stream, error) { return nil, syscall.EPIPE }
+
+func (ended) CloseChan() <-chan bool { return nil }
+
+func (ended) Close() error { return nil }
+
+func TestDialsAnewWhereTheConnectionHasEnded(t *testing.T) {
+	to := open(t, tunneltest.New(t, http.NewServeMux(), echo(t)))
+	defer func() { _ = to.Close() }()
+	to.connection = ended{}
+	stream, err := to.Dial(t.Context(), "tcp", "anything:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(stream, "a"); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 1)
+	if _, err := io.ReadFull(stream, got); err != nil || string(got) != "a" {
+		t.Errorf("it says %q, %v", got, err)
 	}
 }
 
