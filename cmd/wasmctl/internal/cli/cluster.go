@@ -16,7 +16,7 @@ import (
 	wasmv1alpha1 "github.com/solarmesh/wasmplugin-operator/api/v1alpha1"
 )
 
-// ClusterOptions are kubectl's own flags for a cluster, and the client that they lead to.
+// ClusterOptions are kubectl's own flags for a cluster.
 type ClusterOptions struct {
 	*genericclioptions.ConfigFlags
 }
@@ -70,11 +70,7 @@ func (o *ClusterOptions) ChosenNamespace() (string, error) {
 }
 
 // Client is one for Kubernetes' own kinds, ours, and whatever is unstructured.
-func (o *ClusterOptions) Client() (client.WithWatch, error) {
-	config, err := o.Config()
-	if err != nil {
-		return nil, err
-	}
+func Client(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), wasmv1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, err

@@ -140,7 +140,7 @@ func (o *explainOptions) plugin(ctx context.Context, config *rest.Config, name s
 	if err != nil {
 		return nil, err
 	}
-	reader, err := o.Client()
+	reader, err := cli.Client(config)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,11 @@ false and there are WasmPlugins, uninstall refuses, with --force too.`,
 }
 
 func (o *uninstallOptions) run(ctx context.Context, out, errOut io.Writer) error {
-	c, err := o.Client()
+	config, err := o.Config()
+	if err != nil {
+		return err
+	}
+	c, err := cli.Client(config)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (o *importOptions) runCheck(ctx context.Context, out, errOut io.Writer) err
 	if err != nil {
 		return err
 	}
-	reader, err := o.Client()
+	reader, err := cli.Client(config)
 	if err != nil {
 		return err
 	}

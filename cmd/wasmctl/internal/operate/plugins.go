@@ -37,7 +37,7 @@ func open(options *cli.ClusterOptions) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := options.Client()
+	c, err := cli.Client(config)
 	if err != nil {
 		return nil, err
 	}
